@@ -1,0 +1,106 @@
+package config
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+)
+
+// controlVector is one file of testdata/control.
+type controlVector struct {
+	Name      string          `json:"name"`
+	Policy    map[string]any  `json:"policy"` // without keys
+	Control   map[string]any  `json:"control"`
+	Now       time.Time       `json:"now"`
+	Problems  []string        `json:"problems"`  // beginnings; of DecodeControl, or else of Check
+	Effective map[string]Mode `json:"effective"` // by route; "": no route matched; absent when the control is refused
+}
+
+func TestControlVectors(t *testing.T) {
+	files, err := filepath.Glob("../testdata/control/*.json")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d vectors (%v), want at least 10", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var v controlVector
+			if err := json.Unmarshal(text, &v); err != nil {
+				t.Fatal(err)
+			}
+			runControlVector(t, v)
+		})
+	}
+}
+
+func runControlVector(t *testing.T, v controlVector) {
+	v.Policy["keys"] = []any{map[string]any{"name": "account", "alg": "HS256", "secret": "env:SECRET"}}
+	p, problems := Decode(v.Policy)
+	if Failed(problems) {
+		t.Fatalf("the vector's policy: %q", lines(problems))
+	}
+	c, problems := DecodeControl(v.Control)
+	if !Failed(problems) {
+		problems = append(problems, c.Check(p, v.Now)...)
+	}
+	sameProblems(t, problems, v.Problems)
+	if refused := v.Effective == nil; refused != Failed(problems) {
+		t.Fatalf("refused %t, want %t", Failed(problems), refused)
+	}
+	c = c.At(v.Now)
+	for name, want := range v.Effective {
+		own, found := p.Default.Mode, name == ""
+		for _, r := range p.Routes {
+			if r.Name == name {
+				own, found = r.Mode, true
+			}
+		}
+		if !found {
+			t.Errorf("the vector's route %q is not in its policy", name)
+		}
+		if got := c.Effective(name, own); got != want {
+			t.Errorf("mode of route %q: %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestDecodeControlReadsEveryKey(t *testing.T) {
+	got, problems := DecodeControl(tree(t, `{"version": 7, "mode": "log", "routes": {"a": "bypass", "b": "enforce"},
+		"until": "2030-01-31T12:00:00Z", "reason": "incident 12", "by": "ops"}`))
+	sameProblems(t, problems, nil)
+	want := Control{Version: 7, Mode: Log, Routes: map[string]Mode{"a": Bypass, "b": Enforce},
+		Until: time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC), Reason: "incident 12", By: "ops"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("control %+v, want %+v", got, want)
+	}
+}
+
+func TestDecodeControlReportsEveryProblem(t *testing.T) {
+	got, problems := DecodeControl(tree(t, `{"version": 0, "mode": "off", "routes": {"a": "open", "b": null, "c": "log"},
+		"until": "soon", "reason": "a\nb", "by": 1, "untill": "x"}`))
+	sameProblems(t, problems, []string{
+		"by: must be a string",
+		`mode: must be enforce or log or bypass, is "off"`,
+		"reason: must be one line",
+		`routes.a: must be enforce or log or bypass, is "open"`,
+		"routes.b: has no value",
+		`until: must be an RFC 3339 time such as 2030-01-31T12:00:00Z, is "soon"`,
+		"untill: unknown key; did you mean until?",
+		"version: must be from 1 to 9007199254740992, is 0",
+	})
+	if !reflect.DeepEqual(got, Control{}) {
+		t.Errorf("control %+v, want none", got)
+	}
+}
+
+func TestCheckRefusesModesThatDoNotExist(t *testing.T) {
+	p := Policy{Routes: []Route{{Name: "a"}}}
+	c := Control{Version: 1, Mode: "off", Routes: map[string]Mode{"a": "ajar"}}
+	sameProblems(t, c.Check(p, time.Time{}), []string{"mode: must be enforce", "routes.a: must be enforce"})
+}

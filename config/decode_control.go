@@ -1,0 +1,100 @@
+package config
+
+import (
+	"sort"
+	"strings"
+	"time"
+)
+
+// DecodeControl makes the live switch from a tree with the keys version, mode, routes, until, reason and by.
+// With a problem that is more than a warning the control is empty. Whether it fits a policy is Check's to say.
+func DecodeControl(tree map[string]any) (Control, []Problem) {
+	t := NewTree(tree)
+	c := Control{
+		Version: t.Int("version", 0, 1, largestWhole),
+		Mode:    Mode(t.Choice("mode", "", string(Enforce), string(Log), string(Bypass))),
+		Until:   t.Time("until"),
+		Reason:  auditText(t, "reason"),
+		By:      auditText(t, "by"),
+	}
+	if !t.Has("version") {
+		t.Refuse("version", "is missing; number the documents from 1, each higher than the one before")
+	}
+	routes := t.Sub("routes")
+	for _, name := range routes.Keys() {
+		if c.Routes == nil {
+			c.Routes = map[string]Mode{}
+		}
+		c.Routes[name] = Mode(routes.Choice(name, "", string(Enforce), string(Log), string(Bypass)))
+	}
+	problems := t.Problems()
+	if Failed(problems) {
+		return Control{}, problems
+	}
+	return c, problems
+}
+
+// auditText reads a line for the audit log.
+func auditText(t *Tree, key string) string {
+	s := t.Text(key, "")
+	if hasControl(s) || len(s) > 500 {
+		t.Refuse(key, "must be one line of at most 500 bytes")
+	}
+	return s
+}
+
+// Check reports what keeps c from being used with policy p at a time: routes that p does not have, unknown
+// modes, and a mode looser than the policy's without an end. That c has ended already is a warning.
+func (c Control) Check(p Policy, now time.Time) []Problem {
+	t := NewTree(nil)
+	if c.Mode != "" && !known(c.Mode) {
+		t.Refuse("mode", "must be enforce or log or bypass")
+	}
+	routes := newTree("routes", nil, t.report)
+	var names []string
+	own := map[string]Route{}
+	for _, r := range p.Routes {
+		names = append(names, r.Name)
+		own[r.Name] = r
+	}
+	sort.Strings(names)
+	for name, mode := range c.Routes {
+		r, exists := own[name]
+		switch {
+		case !exists:
+			text := "the policy has no route of this name"
+			if near := nearest(name, names); near != "" {
+				text += "; did you mean " + near + "?"
+			} else if len(names) > 0 {
+				text += "; use one of " + strings.Join(names, ", ")
+			}
+			routes.Refuse(name, text)
+		case !known(mode):
+			routes.Refuse(name, "must be enforce or log or bypass")
+		case r.Exempt:
+			routes.Warn(name, "the route has check: none, which control does not touch; delete it")
+		}
+	}
+	if c.Until.IsZero() && c.looser(p) {
+		t.Refuse("until", "is missing; a mode looser than the policy's needs an end, such as 2030-01-31T12:00:00Z")
+	}
+	if !c.Empty() && !c.Until.IsZero() && !now.Before(c.Until) {
+		t.Warn("until", "has passed; the policy's own modes apply")
+	}
+	return t.Problems()
+}
+
+// looser reports whether c lets through more than p somewhere.
+func (c Control) looser(p Policy) bool {
+	if c.Effective("", p.Default.Mode).Looser(p.Default.Mode) {
+		return true
+	}
+	for _, r := range p.Routes {
+		if !r.Exempt && c.Effective(r.Name, r.Mode).Looser(r.Mode) {
+			return true
+		}
+	}
+	return false
+}
+
+func known(m Mode) bool { return m == Enforce || m == Log || m == Bypass }
