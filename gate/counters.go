@@ -1,0 +1,137 @@
+package gate
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/approovgate/approovgate/config"
+	"github.com/approovgate/approovgate/engine"
+)
+
+// Count is how often one kind of decision was made since the gate started.
+type Count struct {
+	Route   string // empty: no route matched
+	Mode    config.Mode
+	Verdict engine.Verdict
+	Reason  engine.Reason
+	Action  engine.Action
+	N       int64
+}
+
+// Unbound is how many tokens without pay a route has accepted, as its missing_pay allows.
+type Unbound struct {
+	Route string
+	N     int64
+}
+
+// The counters of a route are one array: by reason, then mode, then action. The verdict follows from
+// the reason.
+var (
+	countModes   = [...]config.Mode{config.Enforce, config.Log, config.Bypass}
+	countActions = [...]engine.Action{engine.Forward, engine.Reject}
+)
+
+const kinds = len(countModes) * len(countActions) // for each reason
+
+// counters live as long as the gate; policies come and go.
+type counters struct {
+	reasons []engine.Reason
+	index   map[engine.Reason]int
+
+	mu     sync.Mutex // guards routes and order
+	routes map[string]*routeCounts
+	order  []string
+}
+
+// routeCounts are the counters of one route, changed by atomic operations only.
+type routeCounts struct {
+	decisions []int64
+	unbound   []int64 // one
+}
+
+func newCounters() *counters {
+	c := &counters{reasons: engine.Reasons(), index: map[engine.Reason]int{}, routes: map[string]*routeCounts{}}
+	for i, reason := range c.reasons {
+		c.index[reason] = i
+	}
+	return c
+}
+
+// forRoutes are the counters of a policy's routes and of requests that match none. Routes of the same
+// name go on counting where an earlier policy left off.
+func (c *counters) forRoutes(routes []config.Route) map[string]*routeCounts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found := map[string]*routeCounts{"": c.route("")}
+	for _, route := range routes {
+		found[route.Name] = c.route(route.Name)
+	}
+	return found
+}
+
+// route is the counters of one name. mu is held.
+func (c *counters) route(name string) *routeCounts {
+	if counts, ok := c.routes[name]; ok {
+		return counts
+	}
+	counts := &routeCounts{decisions: make([]int64, len(c.reasons)*kinds), unbound: make([]int64, 1)}
+	c.routes[name] = counts
+	c.order = append(c.order, name)
+	return counts
+}
+
+// count notes a decision.
+func (s *snapshot) count(d *engine.Decision) {
+	counts, ok := s.counts[d.Route]
+	if !ok {
+		return
+	}
+	kind := 0
+	if d.Mode == config.Log {
+		kind = 2
+	} else if d.Mode == config.Bypass {
+		kind = 4
+	}
+	if d.Action != engine.Forward {
+		kind++
+	}
+	atomic.AddInt64(&counts.decisions[s.gate.counters.index[d.Reason]*kinds+kind], 1)
+	if d.Unbound && d.Verdict == engine.Pass {
+		atomic.AddInt64(&counts.unbound[0], 1)
+	}
+}
+
+// Counters are the decisions made so far, those that have happened at least once.
+func (g *Gate) Counters() []Count {
+	c := g.counters
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []Count
+	for _, route := range c.order {
+		for i := range c.routes[route].decisions {
+			n := atomic.LoadInt64(&c.routes[route].decisions[i])
+			if n == 0 {
+				continue
+			}
+			reason, kind := c.reasons[i/kinds], i%kinds
+			all = append(all, Count{
+				Route: route, Mode: countModes[kind/2], Verdict: reason.Verdict(), Reason: reason, Action: countActions[kind%2], N: n,
+			})
+		}
+	}
+	return all
+}
+
+// UnboundCounts are the accepted tokens without pay, by route, where there were any.
+func (g *Gate) UnboundCounts() []Unbound {
+	c := g.counters
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []Unbound
+	for _, route := range c.order {
+		if n := atomic.LoadInt64(&c.routes[route].unbound[0]); n > 0 {
+			all = append(all, Unbound{Route: route, N: n})
+		}
+	}
+	return all
+}

@@ -1,0 +1,209 @@
+package gate
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/approovgate/approovgate/config"
+	"github.com/approovgate/approovgate/engine"
+)
+
+// Answer is a decision together with the policy it was made under, so that a change of policy in
+// between cannot mix the two.
+type Answer struct {
+	engine.Decision
+	s *snapshot
+}
+
+// Ask decides on a request and counts the decision. The caller must act on it: Forward means Apply and
+// pass the request on, everything else means Refuse.
+func (g *Gate) Ask(r *http.Request) Answer {
+	s := g.snapshot()
+	a := Answer{s: s}
+	a.Decision = s.current().Check(engine.Request{
+		Method: r.Method, Scheme: scheme(r), Host: r.Host, Target: target(r), Header: r.Header, Peer: r.RemoteAddr,
+		Body: r.ContentLength != 0 || len(r.TransferEncoding) > 0,
+	})
+	s.count(&a.Decision)
+	return a
+}
+
+func scheme(r *http.Request) string {
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// target is the request target as received; requests that never were on a wire have none.
+func target(r *http.Request) string {
+	if r.RequestURI == "" {
+		return r.URL.RequestURI()
+	}
+	return r.RequestURI
+}
+
+// Apply makes a request that is to be forwarded fit for the backend: the canonical target and host, no
+// copies or aliases of the gate's headers from the client, the token removed or kept as the policy says,
+// and the verdict added when enforcing. In log and bypass mode nothing is added.
+func (a Answer) Apply(r *http.Request) {
+	if a.Target != "" {
+		setTarget(r, a.Target)
+	}
+	if a.Host != "" && r.Host != a.Host {
+		r.Host = a.Host
+	}
+	a.strip(r.Header)
+	if r.Trailer != nil {
+		a.strip(r.Trailer)
+	}
+	up := &a.s.policy.Upstream
+	keepAdded(r.Header, up)
+	if a.Mode != config.Enforce {
+		return
+	}
+	set(r.Header, up.Verdict, string(a.Verdict))
+	set(r.Header, up.Reason, string(a.Reason))
+	if device := a.Claims.Device; a.Verdict == engine.Pass && device != "" && isFieldValue(device) {
+		set(r.Header, up.Device, device)
+	}
+}
+
+// isFieldValue reports whether a claim may stand in a header: a verified token may hold anything.
+func isFieldValue(text string) bool {
+	for i := 0; i < len(text); i++ {
+		if text[i] < ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// setTarget makes a request's URL say exactly target, which is canonical.
+func setTarget(r *http.Request, target string) {
+	path, query := target, ""
+	mark := strings.IndexByte(target, '?')
+	if mark >= 0 {
+		path, query = target[:mark], target[mark+1:]
+	}
+	u := r.URL
+	if r.RequestURI == target && u.Host == "" && u.Scheme == "" && u.RawQuery == query && u.EscapedPath() == path {
+		return
+	}
+	decoded, err := url.PathUnescape(path)
+	if err != nil {
+		decoded = path // not reached: canonical escapes are valid
+	}
+	r.URL = &url.URL{Path: decoded, RawPath: path, RawQuery: query, ForceQuery: mark >= 0 && query == ""}
+	r.RequestURI = target
+}
+
+// strip deletes the client's copies of the headers that speak for the gate, and every alias of those
+// and of the token header. The token header itself goes or stays as the policy says.
+func (a Answer) strip(header http.Header) {
+	p := &a.s.policy
+	up := &p.Upstream
+	for name := range header {
+		switch {
+		case name == p.Token.Header:
+			if !a.keepsToken() {
+				delete(header, name)
+			}
+		case engine.SameHeader(name, p.Token.Header) || speaksForGate(name, up):
+			delete(header, name)
+		}
+	}
+}
+
+// speaksForGate reports whether a header may be taken for one that carries the verdict.
+func speaksForGate(name string, up *config.UpstreamHeaders) bool {
+	return engine.SameHeader(name, up.Verdict) || engine.SameHeader(name, up.Reason) || engine.SameHeader(name, up.Device)
+}
+
+func (a Answer) keepsToken() bool {
+	switch a.s.policy.Token.Forward {
+	case config.ForwardAlways:
+		return true
+	case config.ForwardNever:
+		return false
+	}
+	return a.Mode != config.Enforce
+}
+
+// keepAdded takes the names of the gate's headers out of Connection, which would make the proxy behind
+// delete them (RFC 9110 §7.6.1).
+func keepAdded(header http.Header, up *config.UpstreamHeaders) {
+	values := header["Connection"]
+	for i, value := range values {
+		var kept []string
+		options := strings.Split(value, ",")
+		for _, option := range options {
+			name := strings.TrimSpace(option)
+			if !speaksForGate(name, up) {
+				kept = append(kept, name)
+			}
+		}
+		if len(kept) < len(options) {
+			values[i] = strings.Join(kept, ", ")
+		}
+	}
+}
+
+// set adds a header whose name may be empty, which means: none.
+func set(header http.Header, name, value string) {
+	if name != "" {
+		header[name] = []string{value}
+	}
+}
+
+// Refuse answers a request that is not to be forwarded. The body is the same for every reason, unless
+// the policy asks for details (respond.details).
+func (a Answer) Refuse(w http.ResponseWriter, r *http.Request) {
+	respond := &a.s.policy.Respond
+	status := a.Status(r)
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	switch status {
+	case http.StatusUnauthorized:
+		// RFC 9110 §11.6.1 demands a challenge, and clients exist that fail on a 401 without one.
+		header.Set("WWW-Authenticate", "Approov")
+	case http.StatusMethodNotAllowed:
+		header.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	}
+	body := respond.Body
+	contentType := respond.ContentType
+	if respond.Details {
+		contentType = "application/json"
+		body = details(a.Decision)
+	}
+	if body != "" {
+		header.Set("Content-Type", contentType)
+	}
+	w.WriteHeader(status)
+	if body != "" && r.Method != http.MethodHead {
+		_, _ = w.Write([]byte(body)) // a client that has gone needs no answer
+	}
+}
+
+// Status is the HTTP status that Refuse answers with.
+func (a Answer) Status(r *http.Request) int {
+	if r.Method == http.MethodConnect {
+		return http.StatusMethodNotAllowed
+	}
+	return a.Reason.Status(a.s.policy.Respond.Status)
+}
+
+// details tells a client why, in the policy's own words and with the code that support asks for.
+func details(d engine.Decision) string {
+	told := map[string]string{"error": "unauthorized", "reason": string(d.Reason), "message": d.Reason.Text()}
+	if d.Claims.ARC != "" {
+		told["arc"] = d.Claims.ARC
+	}
+	text, err := json.Marshal(told)
+	if err != nil {
+		return `{"error":"unauthorized"}`
+	}
+	return string(text)
+}
