@@ -1,0 +1,6 @@
+// Package yaegitest runs the corpus with the engine and the gate interpreted by Yaegi, as Traefik runs
+// its plugins, and demands the verdicts of the compiled gate. It is a module of its own, because the
+// root module must not require the interpreter.
+//
+// The interpreted side is the file testdata/asker.go, which is not compiled.
+package yaegitest
