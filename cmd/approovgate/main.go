@@ -1,0 +1,128 @@
+// Command approovgate is the standalone gate: a reverse proxy that lets only requests with a genuine
+// Approov token reach the API behind it.
+//
+// It reads flags and files, prints problems and hands over to package proxy. It decides nothing about
+// requests. Start reading at main, then options.go for what the flags mean.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/approovgate/approovgate/config"
+	"github.com/approovgate/approovgate/internal/host"
+	"github.com/approovgate/approovgate/proxy"
+)
+
+const usage = `approovgate enforces Approov tokens in front of an HTTP API.
+
+Usage:
+  approovgate run   --config FILE
+  approovgate run   --listen ADDR --upstream URL --secret REF [--status ADDR] [--header NAME]
+  approovgate check --config FILE
+  approovgate version
+
+Commands:
+  run      serve until SIGINT or SIGTERM; SIGHUP reads the policy and the keys again
+  check    report every problem of the configuration without serving
+  version  print the version
+  help     print this text
+
+Flags of run and check:
+  --config FILE    gate file, YAML or JSON; the other flags are for running without one
+  --listen ADDR    host:port that takes requests; ":8080" means all addresses
+  --upstream URL   the API behind the gate, http://host:port or https://host
+  --secret REF     the account's base64 secret: env:NAME or file:PATH, never the secret itself
+  --status ADDR    host:port for /live, /ready and /metrics; default none
+  --header NAME    header that carries the token; default Approov-Token
+
+Example, with the account's secret in the environment variable APPROOV_SECRET:
+  approovgate run --listen 127.0.0.1:8080 --upstream http://127.0.0.1:9000 --secret env:APPROOV_SECRET
+
+Exit status: 0 success, 1 a problem with the configuration or while serving, 2 wrong usage.
+`
+
+// The exit statuses.
+const (
+	exitOK      = 0
+	exitProblem = 1
+	exitUsage   = 2
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return exitUsage
+	}
+	switch name := args[0]; name {
+	case "run":
+		return withOptions(args[1:], stdout, stderr, serve)
+	case "check":
+		return withOptions(args[1:], stdout, stderr, check)
+	case "version", "--version", "-version":
+		fmt.Fprintln(stdout, "approovgate", host.Version())
+		return exitOK
+	case "help", "--help", "-help", "-h":
+		fmt.Fprint(stdout, usage)
+		return exitOK
+	default:
+		fmt.Fprintf(stderr, "approovgate: unknown command %q; \"approovgate help\" lists the commands\n", name)
+		return exitUsage
+	}
+}
+
+// withOptions reads the flags, loads what they name, prints every problem and, if none forbids it, runs do.
+func withOptions(args []string, stdout, stderr io.Writer, do func(*proxy.Proxy, io.Writer, io.Writer) int) int {
+	o, err := parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stdout, usage)
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "approovgate: %v\n", err)
+		return exitUsage
+	}
+	p := o.proxy()
+	problems := p.Load()
+	for _, problem := range problems {
+		fmt.Fprintln(stderr, o.line(problem))
+	}
+	if config.Failed(problems) {
+		return exitProblem
+	}
+	return do(p, stdout, stderr)
+}
+
+func check(p *proxy.Proxy, stdout, _ io.Writer) int {
+	routes, keys := p.Size()
+	fmt.Fprintf(stdout, "OK: %d routes, %d keys\n", routes, keys)
+	return exitOK
+}
+
+func serve(p *proxy.Proxy, _, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+
+	p.Log = proxy.NewLogger(stderr, p.Config().Log)
+	p.Reload = reload
+	if err := p.Run(ctx); err != nil {
+		fmt.Fprintf(stderr, "approovgate: %v\n", err)
+		return exitProblem
+	}
+	return exitOK
+}

@@ -1,0 +1,130 @@
+package host
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/approovgate/approovgate/config"
+	"github.com/approovgate/approovgate/engine"
+	"github.com/approovgate/approovgate/gate"
+	"github.com/approovgate/approovgate/source"
+)
+
+// Document is a gate policy as a host found it.
+type Document struct {
+	Policy config.Policy
+	Prefix string // what stands before the paths of its problems: "policy." or "policy.yaml: "
+	Dir    string // where relative file: references start; empty: the working directory
+}
+
+// Loader feeds a gate from a host's documents, and says where the user finds what is wrong.
+type Loader struct {
+	// Read reads the policy afresh. Its problems carry complete paths.
+	Read func() (Document, []config.Problem)
+
+	mu      sync.Mutex       // guards the fields below
+	current Document         // as last read, be it in force or not
+	noted   []config.Problem // what Read reported about it
+}
+
+// New makes a gate that is fed by l. Problems carry complete paths, and all are found at once: the
+// secrets of a policy that has other problems are judged too.
+func (l *Loader) New(o gate.Options) (*gate.Gate, []config.Problem) {
+	o.Load, o.Read = l.load, l.resolve
+	o.NewCache = func() engine.Cache { return NewCache() }
+	g, problems := gate.New(o)
+	if config.Failed(l.noted) || config.Failed(refused(l.current.Policy)) {
+		problems = append(problems, l.keyProblems(o)...)
+	}
+	return g, l.place(problems)
+}
+
+// Refresh makes g read everything again. Problems carry complete paths.
+func (l *Loader) Refresh(g *gate.Gate) []config.Problem { return l.place(g.Refresh()) }
+
+// Policy returns the policy as last read, be it in force or not.
+func (l *Loader) Policy() config.Policy {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.current.Policy
+}
+
+// load is a gate's Load: it reads, and refuses what this release has no sources for.
+func (l *Loader) load() (config.Policy, []config.Problem) {
+	document, noted := l.Read()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.current, l.noted = document, noted
+	problems := append([]config.Problem(nil), noted...)
+	return document.Policy, append(problems, refused(document.Policy)...)
+}
+
+// refused reports what the policy asks for and this release does not do.
+func refused(p config.Policy) []config.Problem {
+	var problems []config.Problem
+	for i, key := range p.Keys {
+		if strings.HasPrefix(key.JWKS, "https:") {
+			problems = append(problems, config.Problem{Path: fmt.Sprintf("keys[%d].jwks", i),
+				Text: "key sets over https are not part of this release; save the set to a file and write file:PATH"})
+		}
+	}
+	if c := p.Control; c.File != "" || c.URL != "" || len(c.Keys) > 0 {
+		problems = append(problems, config.Problem{Path: "control",
+			Text: "sources of control are not part of this release; delete control"})
+	}
+	return problems
+}
+
+// keyProblems reports what is wrong with what the keys of a refused policy refer to. A key whose
+// reference or kind is refused itself is left out.
+func (l *Loader) keyProblems(o gate.Options) []config.Problem {
+	document := l.current
+	known := map[string]bool{}
+	for _, p := range append(l.noted, refused(document.Policy)...) {
+		if !p.Warning {
+			known[strings.TrimPrefix(p.Path, document.Prefix)] = true
+		}
+	}
+	o.Load = func() (config.Policy, []config.Problem) { return config.Policy{Keys: document.Policy.Keys}, nil }
+	_, problems := gate.New(o)
+	var found []config.Problem
+	for _, p := range problems {
+		entry, _, isField := strings.Cut(p.Path, "].")
+		entry += "]"
+		if isField && !known[p.Path] && !known[entry] && !known[entry+".alg"] && !known[entry+".algs"] && !known[entry+".encoding"] {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// resolve is a gate's Read: relative file: references start at the policy's folder.
+func (l *Loader) resolve(ref string) ([]byte, []string, error) {
+	l.mu.Lock()
+	dir := l.current.Dir
+	l.mu.Unlock()
+	if path, isFile := strings.CutPrefix(ref, "file:"); isFile && path != "" && !filepath.IsAbs(path) {
+		ref = "file:" + filepath.Join(dir, path)
+	}
+	return source.Read(ref)
+}
+
+// place gives problems complete paths: those about the policy are put where the host's user wrote it.
+func (l *Loader) place(problems []config.Problem) []config.Problem {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	complete := map[config.Problem]bool{}
+	for _, p := range l.noted {
+		complete[p] = true
+	}
+	placed := make([]config.Problem, 0, len(problems))
+	for _, p := range problems {
+		if !complete[p] {
+			p.Path = strings.TrimRight(l.current.Prefix+p.Path, ".: ")
+		}
+		placed = append(placed, p)
+	}
+	return placed
+}

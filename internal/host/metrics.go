@@ -1,0 +1,132 @@
+package host
+
+import (
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/approovgate/approovgate/gate"
+)
+
+// Metrics are what Prometheus sees of a gate. No label holds anything a client sends: routes, modes and
+// reasons are the policy's words and ours.
+type Metrics struct {
+	Registry *prometheus.Registry // holds the gate's collectors and those of Go and the process
+	reloads  *prometheus.CounterVec
+}
+
+// NewMetrics makes the metrics of a gate in a registry of their own.
+func NewMetrics(g *gate.Gate) *Metrics {
+	m := &Metrics{Registry: prometheus.NewRegistry(), reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "approovgate_config_reloads_total",
+		Help: "Attempts to take a changed policy or key into force, by result: success or failure.",
+	}, []string{"result"})}
+	for _, result := range []string{"success", "failure"} {
+		m.reloads.WithLabelValues(result) // present from the start, for rate()
+	}
+	m.Registry.MustRegister(m.reloads, gateCollector{g}, buildInfo(),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Reloaded counts an attempt to take a changed policy or key into force.
+func (m *Metrics) Reloaded(ok bool) {
+	result := "failure"
+	if ok {
+		result = "success"
+	}
+	m.reloads.WithLabelValues(result).Inc()
+}
+
+// gateCollector reads a gate's counters and status when Prometheus asks.
+type gateCollector struct{ gate *gate.Gate }
+
+var (
+	decisionsDesc = prometheus.NewDesc("approovgate_decisions_total",
+		"Decisions by route (empty: none matched), mode, verdict, reason and action.",
+		[]string{"route", "mode", "verdict", "reason", "action"}, nil)
+	unboundDesc = prometheus.NewDesc("approovgate_unbound_total",
+		"Tokens without pay that a bound route accepted, as its missing_pay allows.", []string{"route"}, nil)
+	loadedDesc = prometheus.NewDesc("approovgate_config_last_success_timestamp_seconds",
+		"When the policy in force was taken into force, Unix seconds.", nil, nil)
+	failingDesc = prometheus.NewDesc("approovgate_config_failing",
+		"1 when policy or keys could not be loaded again and older ones are in force.", nil, nil)
+	keysDesc = prometheus.NewDesc("approovgate_keys",
+		"Keys of the policy in force, by whether they are inside their window.", []string{"usable"}, nil)
+)
+
+// Describe announces the metrics of a gate.
+func (c gateCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{decisionsDesc, unboundDesc, loadedDesc, failingDesc, keysDesc} {
+		out <- d
+	}
+}
+
+// Collect reads them.
+func (c gateCollector) Collect(out chan<- prometheus.Metric) {
+	for _, n := range c.gate.Counters() {
+		out <- prometheus.MustNewConstMetric(decisionsDesc, prometheus.CounterValue, float64(n.N),
+			n.Route, string(n.Mode), string(n.Verdict), string(n.Reason), string(n.Action))
+	}
+	for _, u := range c.gate.UnboundCounts() {
+		out <- prometheus.MustNewConstMetric(unboundDesc, prometheus.CounterValue, float64(u.N), u.Route)
+	}
+	status := c.gate.Status()
+	failing := 0.0
+	if status.Failing {
+		failing = 1
+	}
+	keys := map[bool]int{}
+	for _, key := range status.Keys {
+		keys[key.Usable]++
+	}
+	out <- prometheus.MustNewConstMetric(loadedDesc, prometheus.GaugeValue, float64(status.Loaded.UnixMilli())/1000)
+	out <- prometheus.MustNewConstMetric(failingDesc, prometheus.GaugeValue, failing)
+	for _, usable := range []bool{true, false} {
+		out <- prometheus.MustNewConstMetric(keysDesc, prometheus.GaugeValue, float64(keys[usable]), strconv.FormatBool(usable))
+	}
+}
+
+// buildInfo is a constant 1 whose labels tell which program this is.
+func buildInfo() prometheus.Collector {
+	b := build()
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "approovgate_build_info", Help: "Always 1; the labels are the program's.",
+		ConstLabels: prometheus.Labels{"version": b.version, "revision": b.revision, "go": b.goVersion},
+	}, func() float64 { return 1 })
+}
+
+// Version is this program's version, revision and Go version, in one line.
+func Version() string {
+	b := build()
+	parts := []string{b.version}
+	if b.revision != "" {
+		parts = append(parts, b.revision)
+	}
+	return strings.Join(append(parts, b.goVersion), " ")
+}
+
+type buildFacts struct{ version, revision, goVersion string }
+
+// build reads what the Go tool has written into the program. A program built outside a checkout has
+// no revision, one built from a checkout without a tag the version "(devel)".
+func build() buildFacts {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return buildFacts{version: "(unknown)"}
+	}
+	b := buildFacts{version: info.Main.Version, goVersion: info.GoVersion}
+	if b.version == "" {
+		b.version = "(devel)"
+	}
+	const short = 12 // digits of a commit id
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" && len(setting.Value) > short {
+			b.revision = setting.Value[:short]
+		}
+	}
+	return b
+}

@@ -1,0 +1,92 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+)
+
+// The constant bodies of our own answers. Clients learn nothing else; the log knows more.
+const (
+	bodyNotAllowed = `{"error":"method_not_allowed"}`
+	bodyInternal   = `{"error":"internal_error"}`
+	bodyBadGateway = `{"error":"bad_gateway"}`
+	bodyTimeout    = `{"error":"gateway_timeout"}`
+)
+
+// answerConstant writes one of our own answers.
+func answerConstant(w http.ResponseWriter, status int, body string) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body) // a client that is gone cannot be told
+}
+
+// upstreamFailed answers 502, or 504 where time ran out, and writes one log line. A client that hung up
+// is no fault of the upstream and only shows at debug level.
+func upstreamFailed(log *slog.Logger) func(http.ResponseWriter, *http.Request, error) {
+	return func(w http.ResponseWriter, r *http.Request, err error) {
+		// The outgoing request may carry what a bound query parameter holds: the log shows its path only.
+		request := slog.Group("request", "method", r.Method, "host", r.Host, "path", r.URL.Path)
+		if errors.Is(err, context.Canceled) || r.Context().Err() != nil {
+			log.LogAttrs(r.Context(), slog.LevelDebug, "client went away", request)
+			answerConstant(w, http.StatusBadGateway, bodyBadGateway)
+			return
+		}
+		status, body := http.StatusBadGateway, bodyBadGateway
+		if timedOut(err) {
+			status, body = http.StatusGatewayTimeout, bodyTimeout
+		}
+		log.LogAttrs(r.Context(), slog.LevelError, "upstream failed",
+			slog.Int("status", status), slog.String("error", upstreamText(err)), request)
+		answerConstant(w, status, body)
+	}
+}
+
+func timedOut(err error) bool {
+	var t net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &t) && t.Timeout()
+}
+
+// upstreamText is err for the log. Only errors known to speak of connections and certificates are
+// quoted: others may quote what the upstream sent, and an upstream may echo a request, token and all.
+func upstreamText(err error) string {
+	var (
+		op         *net.OpError
+		record     tls.RecordHeaderError
+		alert      tls.AlertError
+		verify     *tls.CertificateVerificationError
+		authority  x509.UnknownAuthorityError
+		dnsFailure *net.DNSError
+	)
+	switch {
+	case errors.As(err, &op), errors.As(err, &dnsFailure), errors.As(err, &verify), errors.As(err, &authority), errors.As(err, &alert):
+		return err.Error()
+	case errors.As(err, &record):
+		return "the upstream does not speak TLS"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the upstream closed the connection before it answered"
+	case timedOut(err):
+		return "the upstream did not answer in time"
+	}
+	return "the upstream's answer is not valid HTTP"
+}
+
+// panicked writes the log line of a recovered panic. A panic's value is quoted only when the runtime
+// made it: any other may hold request data.
+func panicked(ctx context.Context, log *slog.Logger, value any) {
+	text := "panic outside the runtime"
+	if fault, ok := value.(runtime.Error); ok {
+		text = fault.Error()
+	}
+	log.LogAttrs(ctx, slog.LevelError, "panic while checking a request; it was not forwarded",
+		slog.String("error", text), slog.String("stack", string(debug.Stack())))
+}

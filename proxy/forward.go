@@ -1,0 +1,131 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// The bounds of the upstream side. There is no limit on how long a body may take: streams live.
+const (
+	dialTimeout           = 5 * time.Second
+	tlsHandshakeTimeout   = 10 * time.Second
+	responseHeaderTimeout = 60 * time.Second
+	expectContinueTimeout = 1 * time.Second
+	idleUpstreamTimeout   = 90 * time.Second
+	idleUpstreamPerHost   = 1024    // idle connections kept; the default of 2 would dial per request under load
+	maxResponseHeader     = 1 << 20 // bytes
+	copyBuffer            = 32 << 10
+)
+
+// newForwarder is the proxying half: it sends a request, as the gate left it, to the upstream.
+func newForwarder(upstream *url.URL, transport http.RoundTripper, log *slog.Logger) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite:       rewriteTo(upstream),
+		Transport:     transport,
+		FlushInterval: -1,
+		BufferPool:    new(bufferPool),
+		ErrorHandler:  upstreamFailed(log),
+		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
+
+// newTransport makes the connections to the upstream. HTTP/2 is spoken to https upstreams that offer it.
+// Nothing is taken from the environment: a proxy variable must not divert what was checked.
+// A nil roots means the system's.
+func newTransport(roots *x509.CertPool) *http.Transport {
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	return &http.Transport{
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    tlsHandshakeTimeout,
+		ResponseHeaderTimeout:  responseHeaderTimeout,
+		ExpectContinueTimeout:  expectContinueTimeout,
+		IdleConnTimeout:        idleUpstreamTimeout,
+		MaxIdleConnsPerHost:    idleUpstreamPerHost,
+		MaxResponseHeaderBytes: maxResponseHeader,
+		DisableCompression:     true, // the client's Accept-Encoding decides, bodies pass untouched
+		ForceAttemptHTTP2:      true,
+	}
+}
+
+// rewriteTo points the outgoing request at the upstream. Path, query and host stay what the gate
+// decided on: the query in particular byte for byte, although ReverseProxy has cleaned it by now.
+func rewriteTo(upstream *url.URL) func(*httputil.ProxyRequest) {
+	return func(p *httputil.ProxyRequest) {
+		p.Out.URL.Scheme = upstream.Scheme
+		p.Out.URL.Host = upstream.Host
+		p.Out.URL.User = nil
+		p.Out.URL.RawQuery = p.In.URL.RawQuery
+		deleteForwarded(p.Out.Header)
+		p.SetXForwarded()
+	}
+}
+
+// deleteForwarded deletes what the client claims about proxies before us: Forwarded (RFC 7239), every
+// X-Forwarded header, and the spellings that CGI-like backends fold into them. Nobody is trusted yet.
+func deleteForwarded(h http.Header) {
+	for name := range h {
+		if name == "" || name[0] != 'X' && name[0] != 'F' { // names are canonical: they start upper case
+			continue
+		}
+		folded := foldName(name)
+		if folded == "forwarded" || strings.HasPrefix(folded, "x-forwarded") {
+			delete(h, name)
+		}
+	}
+}
+
+var folding = strings.NewReplacer("_", "-", ".", "-")
+
+// foldName is a header name as backends may read it: without case, "_" and "." as "-".
+func foldName(name string) string { return folding.Replace(strings.ToLower(name)) }
+
+// dropUpgrade takes out the wish to go on in a protocol in which the gate would not see every request,
+// HTTP/2 without TLS (h2c) above all. The request itself goes on, as RFC 9110 §7.8 allows; many a client
+// asks for h2c by default. WebSocket and the like pass.
+func dropUpgrade(h http.Header) {
+	delete(h, "Http2-Settings")
+	if lines, ok := h["Upgrade"]; ok && !upgradeAllowed(lines) {
+		delete(h, "Upgrade")
+	}
+}
+
+// upgradeAllowed reports whether a protocol upgrade may reach the upstream: one line, one protocol,
+// printable ASCII, not h2c.
+func upgradeAllowed(lines []string) bool {
+	if len(lines) != 1 || strings.Contains(lines[0], ",") {
+		return false
+	}
+	name := lines[0]
+	for i := 0; i < len(name); i++ {
+		if name[i] <= ' ' || name[i] > '~' {
+			return false
+		}
+	}
+	protocol, _, _ := strings.Cut(name, "/")
+	return name != "" && !strings.EqualFold(protocol, "h2c")
+}
+
+// bufferPool lends copy buffers to the forwarder. The zero value is ready.
+type bufferPool struct{ pool sync.Pool }
+
+func (b *bufferPool) Get() []byte {
+	if buf, ok := b.pool.Get().(*[copyBuffer]byte); ok {
+		return buf[:]
+	}
+	return make([]byte, copyBuffer)
+}
+
+func (b *bufferPool) Put(buf []byte) {
+	if len(buf) == copyBuffer {
+		b.pool.Put((*[copyBuffer]byte)(buf))
+	}
+}

@@ -1,0 +1,60 @@
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/approovgate/approovgate/config"
+)
+
+// refresh keeps the gate at what its files say, until ctx ends: it reads them every few seconds, and at
+// once whenever Reload says so.
+func (p *Proxy) refresh(ctx context.Context) {
+	tick := time.NewTicker(refreshInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.Reload:
+			p.reload(ctx, true)
+		case <-tick.C:
+			p.reload(ctx, false)
+		}
+	}
+}
+
+// reload reads policy and keys again. When that fails the last good ones stay in force. What came of it
+// is logged and counted when anything is new, or when somebody asked: a file that stays broken is
+// reported once, not every few seconds.
+func (p *Proxy) reload(ctx context.Context, asked bool) {
+	before := p.gate.Status().Generation
+	problems := p.loader.Refresh(p.gate)
+	changed := p.gate.Status().Generation != before
+	if !asked && !changed && slices.Equal(problems, p.problems) {
+		return
+	}
+	p.problems = problems
+	p.logProblems(ctx, problems)
+	failed := config.Failed(problems)
+	p.metrics.Reloaded(!failed)
+	if failed {
+		p.Log.LogAttrs(ctx, slog.LevelError, "reload failed; the last good policy and keys stay in force")
+		return
+	}
+	routes, keys := p.Size()
+	p.Log.LogAttrs(ctx, slog.LevelInfo, "reloaded", slog.Int("routes", routes), slog.Int("keys", keys), slog.Bool("changed", changed))
+}
+
+// logProblems writes one line for each problem.
+func (p *Proxy) logProblems(ctx context.Context, problems []config.Problem) {
+	for _, problem := range problems {
+		level := slog.LevelError
+		if problem.Warning {
+			level = slog.LevelWarn
+		}
+		p.Log.LogAttrs(ctx, level, "configuration problem", slog.String("at", problem.Path), slog.String("problem", problem.Text))
+	}
+}
