@@ -143,27 +143,41 @@ func parameter(target, name string) (string, Reason) {
 	if mark < 0 {
 		return "", BindingMissing
 	}
-	var values []string
-	for _, pair := range strings.Split(target[mark+1:], "&") {
-		pieces := strings.Split(pair, ";")
-		for _, piece := range pieces {
-			key, value := piece, ""
-			if eq := strings.IndexByte(piece, '='); eq >= 0 {
-				key, value = piece[:eq], piece[eq+1:]
-			}
-			decoded, err := url.QueryUnescape(key)
-			if err != nil {
-				decoded = key
-			}
-			if decoded != name {
-				continue
-			}
-			text, err := url.QueryUnescape(value)
-			if err != nil || len(pieces) > 1 {
-				return "", BindingRepeated
-			}
-			values = append(values, text)
+	found, text := false, ""
+	rest, separator := target[mark+1:], byte('&')
+	for more := true; more; {
+		piece, before := rest, separator
+		end := strings.IndexAny(rest, "&;")
+		if more = end >= 0; more {
+			piece, separator, rest = rest[:end], rest[end], rest[end+1:]
 		}
+		key, value := piece, ""
+		if eq := strings.IndexByte(piece, '='); eq >= 0 {
+			key, value = piece[:eq], piece[eq+1:]
+		}
+		if decoded, _ := unescapeQuery(key); decoded != name {
+			continue
+		}
+		decoded, ok := unescapeQuery(value)
+		if !ok || found || before == ';' || more && separator == ';' {
+			return "", BindingRepeated
+		}
+		found, text = true, decoded
 	}
-	return one(values)
+	if !found {
+		return "", BindingMissing
+	}
+	return one([]string{text})
+}
+
+// unescapeQuery decodes a piece of a query, which is itself if it cannot be decoded.
+func unescapeQuery(text string) (string, bool) {
+	if strings.IndexByte(text, '%') < 0 && strings.IndexByte(text, '+') < 0 {
+		return text, true
+	}
+	decoded, err := url.QueryUnescape(text)
+	if err != nil {
+		return text, false
+	}
+	return decoded, true
 }

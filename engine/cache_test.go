@@ -33,7 +33,7 @@ func (c *mapCache) Add(key string, value any) { c.entries[key] = value }
 var cachedPolicy = tree{
 	"binding": from("header:Authorization"),
 	"routes": []any{
-		tree{"name": "sealed", "paths": "/sealed/**", "format": "jwe", "keys": "account"},
+		tree{"name": "sealed", "paths": "/sealed/**", "format": "jwe"},
 		tree{"name": "any", "paths": "/any/**", "format": "any"},
 		tree{"name": "other", "paths": "/other/**", "format": "any", "keys": []any{"other", "next"}},
 		tree{"name": "free", "paths": "/free/**", "format": "any", "binding": "none", "deny_issuers": "x"},

@@ -158,6 +158,41 @@ func TestABypassOfAllButOneRouteStillRefusesTargets(t *testing.T) {
 	}
 }
 
+func TestExemptRoutesDoNotKeepABypassFromBeingGateWide(t *testing.T) {
+	e := compile(t, tree{"routes": []any{tree{"name": "health", "paths": "/health", "check": "none"}}}).
+		With(config.Control{Mode: config.Bypass, Routes: map[string]config.Mode{"health": config.Enforce}})
+	d := goodDraft()
+	faults[0].spoil(&d)
+	wantReason(t, "refused target", e.Check(d.request(t)), engine.Bypassed)
+}
+
+func TestHostsOfRequests(t *testing.T) {
+	named := compile(t, tree{"routes": []any{tree{"name": "a", "hosts": "a.example", "check": "none"}}})
+	for _, row := range []struct {
+		name, host, target string
+		want               engine.Reason
+	}{
+		{"a host that a route names", "a.example", "/", engine.Exempt},
+		{"in other letter case, with dot and port", "A.Example.:8443", "/", engine.Exempt},
+		{"another host", "b.example", "/", engine.TokenMissing},
+		{"a longer one", "a.example.com", "/", engine.TokenMissing},
+		{"no host", "", "/", engine.TargetRefused},
+		{"no host but that of the target", "", "http://a.example/", engine.Exempt},
+		{"a target of the same host", "a.example", "http://A.example./", engine.Exempt},
+		{"a target of another host", "b.example", "http://a.example/", engine.TargetRefused},
+		{"a target of another port", "a.example", "http://a.example:8080/", engine.TargetRefused},
+		{"a target with user information", "a.example", "http://u@a.example/", engine.TargetRefused},
+		{"a target whose host is in the user information", "a.example", "http://a.example@b.example/", engine.TargetRefused},
+	} {
+		r := request()
+		r.Host, r.Target = row.host, row.target
+		wantReason(t, row.name, named.Check(r), row.want)
+	}
+	r := request()
+	r.Host = ""
+	wantReason(t, "no host where no route names one", compile(t, tree{}).Check(r), engine.TokenMissing)
+}
+
 func TestDecisionsCarryWhatWasFound(t *testing.T) {
 	e := compile(t, tree{"routes": []any{tree{"name": "a", "paths": "/a/**"}}})
 	r := request("Approov-Token", signed(t, genuine()))
@@ -226,6 +261,7 @@ func TestScheme(t *testing.T) {
 		{"a missing scheme is malformed", compact, engine.TokenMalformed},
 		{"another scheme is malformed", "Basic " + compact, engine.TokenMalformed},
 		{"a longer word is another scheme", "Bearerx " + compact, engine.TokenMalformed},
+		{"a scheme without a space is another scheme", "Bearer" + compact, engine.TokenMalformed},
 		{"a tab does not end a scheme", "Bearer\t" + compact, engine.TokenMalformed},
 		{"the scheme alone is an empty token", "Bearer", engine.TokenEmpty},
 		{"nothing is an empty token", "", engine.TokenEmpty},

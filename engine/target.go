@@ -9,7 +9,8 @@ import (
 
 const (
 	maxTarget = 65536 // bytes of a whole request target
-	maxPath   = 8192  // bytes of its path, which is read several times
+	maxPath   = 8192  // bytes of its path
+	maxLoose  = 2048  // bytes of a path that is read in several ways, because the policy allows %2F or ;
 )
 
 // A target's path is brought to one form, routes are matched against that form, and exactly that form
@@ -93,8 +94,12 @@ func canonicalPath(path string, t config.Targets) (canonical string, clean, ok b
 			out = append(out, '%', hexDigits[c>>4], hexDigits[c&15])
 		}
 	}
+	longest := maxPath
+	if t.EncodedSlash || t.Semicolon {
+		longest = maxLoose
+	}
 	canonical, ok = removeDots(string(out))
-	if !ok || len(canonical) > maxPath || overlong(decodePath(canonical)) {
+	if !ok || len(canonical) > longest || overlong(decodePath(canonical)) {
 		return "", false, false
 	}
 	return canonical, strings.IndexByte(canonical, '%') < 0, true

@@ -62,6 +62,7 @@ type snapshot struct {
 	stages []stage        // control in force, the one that ends first in front
 	keys   []KeyStatus
 	counts map[string]*routeCounts // by route name
+	bound  map[string][]string     // headers that tokens are bound to, by route name
 }
 
 // stage is a span of time in which a control document rules.
@@ -125,12 +126,32 @@ func (g *Gate) refresh() []config.Problem {
 	if config.Failed(problems) {
 		return problems
 	}
-	next := &snapshot{gate: g, policy: policy, engine: ready, keys: resolved.status, counts: g.counters.forRoutes(policy.Routes)}
+	next := &snapshot{
+		gate: g, policy: policy, engine: ready, keys: resolved.status,
+		counts: g.counters.forRoutes(policy.Routes), bound: boundHeaders(policy),
+	}
 	g.fingerprint = fingerprint
 	g.generation++
 	g.loaded = g.o.Now()
 	g.store(next)
 	return problems
+}
+
+// boundHeaders are the headers that each route binds tokens to.
+func boundHeaders(p config.Policy) map[string][]string {
+	bound := map[string][]string{}
+	add := func(route string, b config.Binding) {
+		for _, from := range b.From {
+			if from.Kind == "header" {
+				bound[route] = append(bound[route], from.Name)
+			}
+		}
+	}
+	add("", p.Default.Binding)
+	for _, route := range p.Routes {
+		add(route.Name, route.Binding)
+	}
+	return bound
 }
 
 // store puts a snapshot into force under the control documents. mu is held.

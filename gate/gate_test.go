@@ -117,7 +117,7 @@ func TestRefreshTakesChangesAtOnce(t *testing.T) {
 
 func TestCountersOutliveTheirPolicy(t *testing.T) {
 	accept := tree{"from": "header:Authorization", "missing_pay": "accept"}
-	d := newDesk(tree{"routes": []any{tree{"name": "pay", "paths": "/pay", "binding": accept}, tree{"name": "feed", "paths": "/feed", "mode": "log"}}})
+	d := newDesk(tree{"routes": []any{tree{"name": "pay", "paths": "/pay", "binding": accept, "deny_issuers": "denied"}, tree{"name": "feed", "paths": "/feed", "mode": "log"}}})
 	g := d.open(t)
 	g.Ask(genuine(t, "/pay"))
 	g.Ask(incoming("GET", "/pay"))
@@ -126,6 +126,8 @@ func TestCountersOutliveTheirPolicy(t *testing.T) {
 	unbound := with(claims(), "pay")
 	g.Ask(incoming("GET", "/pay", "Approov-Token", sign(t, "account", unbound)))
 	g.Ask(incoming("GET", "/pay", "Approov-Token", sign(t, "nobody", unbound)))
+	unbound["iss"] = "denied"
+	g.Ask(incoming("GET", "/pay", "Approov-Token", sign(t, "account", unbound)))
 	g.Check(engine.Request{})
 	d.change(func(d *desk) { d.policy["routes"] = []any{tree{"name": "pay", "paths": "/other"}} })
 	if problems := g.Refresh(); config.Failed(problems) {
@@ -136,6 +138,7 @@ func TestCountersOutliveTheirPolicy(t *testing.T) {
 		{Route: "pay", Mode: config.Enforce, Verdict: engine.Pass, Reason: engine.OK, Action: engine.Forward, N: 3}:              true,
 		{Route: "pay", Mode: config.Enforce, Verdict: engine.Fail, Reason: engine.TokenMissing, Action: engine.Reject, N: 1}:     true,
 		{Route: "pay", Mode: config.Enforce, Verdict: engine.Fail, Reason: engine.SignatureInvalid, Action: engine.Reject, N: 1}: true,
+		{Route: "pay", Mode: config.Enforce, Verdict: engine.Fail, Reason: engine.ClaimDenied, Action: engine.Reject, N: 1}:      true,
 		{Route: "feed", Mode: config.Log, Verdict: engine.Fail, Reason: engine.TokenMissing, Action: engine.Forward, N: 1}:       true,
 		{Route: "", Mode: config.Enforce, Verdict: engine.Fail, Reason: engine.TokenMissing, Action: engine.Reject, N: 1}:        true,
 		{Route: "", Mode: config.Enforce, Verdict: engine.Fail, Reason: engine.TargetRefused, Action: engine.Reject, N: 1}:       true,

@@ -100,21 +100,37 @@ func setTarget(r *http.Request, target string) {
 	r.RequestURI = target
 }
 
-// strip deletes the client's copies of the headers that speak for the gate, and every alias of those
-// and of the token header. The token header itself goes or stays as the policy says.
+// strip deletes the client's copies of the headers that speak for the gate, and every alias of those,
+// of the token header and, when enforcing, of headers that the token is bound to: a backend that folds
+// names could take the alias for the header that was checked. The token header itself goes or stays as
+// the policy says.
 func (a Answer) strip(header http.Header) {
 	p := &a.s.policy
 	up := &p.Upstream
+	var bound []string
+	if a.Mode == config.Enforce {
+		bound = a.s.bound[a.Route]
+	}
 	for name := range header {
 		switch {
 		case name == p.Token.Header:
 			if !a.keepsToken() {
 				delete(header, name)
 			}
-		case engine.SameHeader(name, p.Token.Header) || speaksForGate(name, up):
+		case engine.SameHeader(name, p.Token.Header) || speaksForGate(name, up) || isAlias(name, bound):
 			delete(header, name)
 		}
 	}
+}
+
+// isAlias reports whether a header may be taken for one of those named without being it.
+func isAlias(name string, of []string) bool {
+	for _, other := range of {
+		if name != other && engine.SameHeader(name, other) {
+			return true
+		}
+	}
+	return false
 }
 
 // speaksForGate reports whether a header may be taken for one that carries the verdict.

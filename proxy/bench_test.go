@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,7 +31,7 @@ import (
 //
 //	go test -run '^$' -bench EndToEnd -benchtime 50000x ./proxy
 func BenchmarkEndToEnd(b *testing.B) {
-	const rounds = 15
+	const rounds = 5
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, strings.Repeat("x", 256)) // a client that is gone fails the run itself
 	}))
@@ -201,9 +200,6 @@ func TestMain(m *testing.M) {
 
 // serveAs serves as one of the benchmark's proxies until it is killed.
 func serveAs(role, upstream string) error {
-	f, _ := os.Create("/tmp/prof/" + role + ".out")
-	_ = pprof.StartCPUProfile(f)
-	go func() { <-time.After(12 * time.Second); pprof.StopCPUProfile(); f.Close(); fmt.Fprintln(os.Stderr, "profiled", role) }()
 	if role == "bare" {
 		target, err := url.Parse(upstream)
 		if err != nil {
@@ -216,7 +212,8 @@ func serveAs(role, upstream string) error {
 		fmt.Println(l.Addr())
 		bare := &httputil.ReverseProxy{Transport: newTransport(nil), BufferPool: new(bufferPool), FlushInterval: -1,
 			Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(target); p.Out.Host = p.In.Host; p.SetXForwarded() }}
-		return (&http.Server{Handler: bare, ReadHeaderTimeout: readHeaderTimeout}).Serve(l)
+		p := &Proxy{Log: NewLogger(io.Discard, Log{})}
+		return p.server(context.Background(), bare).Serve(l)
 	}
 	p := &Proxy{
 		Tree: map[string]any{"listen": "127.0.0.1:0", "upstream": upstream, "policy": map[string]any{"keys": []any{

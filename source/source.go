@@ -114,8 +114,7 @@ func unreadable(path string, err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		fix = "make the gate's user its owner, and chmod 600 " + path
 	}
-	var at *fs.PathError
-	if errors.As(err, &at) {
+	if at, ok := err.(*fs.PathError); ok {
 		err = at.Err
 	}
 	return fmt.Errorf("file %s cannot be read: %v; %s", path, err, fix)

@@ -261,11 +261,15 @@ const sipSize = 6
 // characters of the signature (manual, "Loggable Tokens"). A token whose claims cannot be seen gives
 // {"error":"JWE"}, one that is no token {"error":"MALFORMED"}. Nothing is verified.
 func Loggable(compact string) string {
-	parts := strings.Split(compact, ".")
-	if len(parts) == 5 {
+	dots := strings.Count(compact, ".")
+	if dots == 4 {
 		return `{"error":"JWE"}`
 	}
-	if len(parts) == 3 && len(parts[2]) >= sipSize {
+	if dots != 2 {
+		return `{"error":"MALFORMED"}`
+	}
+	parts := strings.Split(compact, ".")
+	if len(parts[2]) >= sipSize {
 		text, err := base64.RawURLEncoding.Strict().DecodeString(parts[1])
 		body := strings.TrimRight(string(text), " \t\r\n")
 		if err == nil && validObject(body) && plain(parts[2][:sipSize]) {

@@ -104,6 +104,8 @@ func boundHeaders(g *corpus) {
 	row("header-surrounding-space", "white space around the bound header does not count", "T25", authorization, login, pass(), "Authorization:  \t"+login+"\t ")
 	row("header-inner-space", "white space inside the bound header counts", "T25", authorization, login, deny("binding_mismatch"), "Authorization: Bearer  myauth_token")
 	row("header-name-case", "name of the bound header is case-insensitive", "T25", bindTo(`"from": ["header:aUTHORIZATION"]`), login, pass(), "authorization: "+login)
+	row("header-alias-beside", "alias beside the bound header is not forwarded", "T51", bindTo(`"from": ["header:X-Device-Id"]`), "d",
+		pass().with("X-Device-Id=d", "X_device_id=absent", "X.device.id=absent"), "X-Device-Id: d", "X_Device_Id: other", "X.Device.Id: other")
 	row("header-alias", "alias of the bound header does not bind", "T51, T25", bindTo(`"from": ["header:X-Device-Id"]`), "d", deny("binding_missing"), "X_Device_Id: d")
 	row("header-folded", "bound header folded over two lines reads as one line", "T25", authorization, "Bearer a b", pass(), "Authorization: Bearer a\r\n   b")
 	row("header-non-ascii", "bound header is bound byte for byte", "T25", authorization, "Bearer \xc3\xa9\xff", pass(), "Authorization: Bearer \xc3\xa9\xff")

@@ -1,0 +1,185 @@
+// Package layout holds tests of the repository's shape: which package may import what, which modules
+// the project depends on, and what the interpreted packages may be written in. It has no code.
+package layout
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"sort"
+	"strings"
+	"testing"
+)
+
+const (
+	root   = "../.."
+	module = "github.com/approovgate/approovgate"
+)
+
+// dialect are the packages that Yaegi interprets, and the packages of the project each may import.
+var dialect = map[string][]string{
+	"jose":   {},
+	"token":  {"jose"},
+	"config": {},
+	"engine": {"config", "jose", "token"},
+	"source": {},
+	"gate":   {"config", "engine", "jose", "source", "token"},
+}
+
+// arrows are what compiled packages may reach, at any depth, beside themselves: packages of the project
+// and modules.
+var arrows = map[string]struct{ packages, modules []string }{
+	"mint":            {[]string{"jose", "token"}, []string{"github.com/golang-jwt/jwt/v5"}},
+	"internal/host":   {gateSide("internal/host"), hostModules},
+	"proxy":           {gateSide("internal/host", "proxy"), hostModules},
+	"cmd/approovgate": {gateSide("internal/host", "proxy", "cmd/approovgate"), hostModules},
+	"internal/layout": {nil, nil},
+}
+
+var hostModules = []string{
+	"github.com/beorn7/perks", "github.com/cespare/xxhash/v2", "github.com/hashicorp/golang-lru/v2", "github.com/munnerz/goautoneg",
+	"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "github.com/prometheus/common",
+	"github.com/prometheus/procfs", "go.yaml.in/yaml/v3", "golang.org/x/sys", "google.golang.org/protobuf",
+}
+
+func gateSide(more ...string) []string {
+	return append([]string{"jose", "token", "config", "engine", "source", "gate"}, more...)
+}
+
+// listed is what the go tool says of a package.
+type listed struct {
+	ImportPath string
+	Name       string
+	Doc        string
+	Standard   bool
+	Imports    []string
+	Deps       []string
+	GoFiles    []string
+	Dir        string
+	Module     *struct{ Path string }
+}
+
+func list(t *testing.T, arguments ...string) []listed {
+	t.Helper()
+	command := exec.Command("go", append([]string{"list", "-json=ImportPath,Name,Doc,Standard,Imports,Deps,GoFiles,Dir,Module"}, arguments...)...)
+	command.Dir = root
+	command.Stderr = os.Stderr
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []listed
+	decoder := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p listed
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func short(path string) string { return strings.TrimPrefix(path, module+"/") }
+
+func contains(list []string, wanted string) bool {
+	for _, member := range list {
+		if member == wanted {
+			return true
+		}
+	}
+	return false
+}
+
+func TestDialectPackagesImportTheStandardLibraryAndEachOther(t *testing.T) {
+	standard := map[string]bool{}
+	for _, p := range list(t, "std") {
+		standard[p.ImportPath] = true
+	}
+	for name, allowed := range dialect {
+		for _, imported := range list(t, "./"+name)[0].Imports {
+			switch {
+			case imported == "unsafe" || imported == "syscall" || imported == "embed":
+				t.Errorf("%s imports %s, which Yaegi does not have", name, imported)
+			case !standard[imported] && !contains(allowed, short(imported)):
+				t.Errorf("%s imports %s, want the standard library or %v", name, imported, allowed)
+			}
+		}
+	}
+}
+
+func TestCompiledPackagesFollowTheArrows(t *testing.T) {
+	packages := map[string]listed{}
+	for _, p := range list(t, "-deps", "./...") {
+		packages[p.ImportPath] = p
+	}
+	for name, allowed := range arrows {
+		for _, dependency := range packages[module+"/"+name].Deps {
+			p := packages[dependency]
+			switch {
+			case p.Standard || p.Module == nil:
+			case p.Module.Path == module:
+				if !contains(allowed.packages, short(dependency)) {
+					t.Errorf("%s reaches %s, want only %v", name, short(dependency), allowed.packages)
+				}
+			case !contains(allowed.modules, p.Module.Path):
+				t.Errorf("%s reaches %s, want only %v", name, dependency, allowed.modules)
+			}
+		}
+	}
+}
+
+// The catalog of Traefik's plugins refuses a module that requires the interpreter.
+func TestRootModuleRequiresNeitherYaegiNorTraefik(t *testing.T) {
+	text, err := os.ReadFile(root + "/go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), "github.com/traefik/") {
+		t.Error("go.mod requires a module of github.com/traefik; the nested modules alone may")
+	}
+}
+
+func TestEveryDirectDependencyIsReviewed(t *testing.T) {
+	reviewed := map[string]bool{}
+	text, err := os.ReadFile(root + "/deps.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		if fields := strings.Fields(line); len(fields) > 0 && fields[0] != "#" {
+			reviewed[fields[0]] = true
+			if len(fields) < 4 {
+				t.Errorf("deps.txt: %s has no reason beside it", fields[0])
+			}
+		}
+	}
+	command := exec.Command("go", "list", "-m", "-f", "{{if not (or .Main .Indirect)}}{{.Path}}{{end}}", "all")
+	command.Dir = root
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("go list -m: %v", err)
+	}
+	direct := strings.Fields(string(out))
+	sort.Strings(direct)
+	for _, path := range direct {
+		if !reviewed[path] {
+			t.Errorf("%s is a dependency without a line in deps.txt", path)
+		}
+		delete(reviewed, path)
+	}
+	for path := range reviewed {
+		t.Errorf("deps.txt has %s, which is no direct dependency", path)
+	}
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	for _, p := range list(t, "./...") {
+		if p.Name != "layout" && len(p.Doc) < 20 {
+			t.Errorf("%s has the package comment %q, want one that says what it owns", p.ImportPath, p.Doc)
+		}
+	}
+}
