@@ -41,7 +41,7 @@ func Read(ref string) (text []byte, warnings []string, err error) {
 			return nil, nil, errors.New("inline: is followed by nothing; use file:PATH or env:NAME")
 		}
 	default:
-		return nil, nil, errors.New("a reference must begin with file:, env: or inline:")
+		return nil, nil, errors.New("a reference must begin with file:, env: or inline:, such as file:PATH")
 	}
 	if len(text) > MaxSize {
 		return nil, nil, fmt.Errorf("the text of the reference has %d bytes, at most %d are read", len(text), MaxSize)

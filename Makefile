@@ -1,0 +1,48 @@
+# Everything a developer runs. "make test" needs Go and make only.
+
+GO          ?= go
+FUZZTIME    ?= 30s
+STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# No C compiler is needed; the race detector alone asks for one.
+export CGO_ENABLED = 0
+
+.PHONY: help build test lint race fuzz bench bench-short timing npm-oracle vectors
+
+help: ## print this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+build: ## build the sidecar into ./approovgate
+	$(GO) build -o approovgate ./cmd/approovgate
+
+test: ## run all tests, compiled and interpreted
+	$(GO) test $(TESTFLAGS) ./...
+	cd internal/yaegitest && $(GO) test -count=1 $(TESTFLAGS) ./...   # its inputs lie outside the module, which the test cache does not see
+
+lint: ## check format, vet and staticcheck
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	cd internal/yaegitest && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...
+
+race: ## run the tests of what runs concurrently under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race ./engine ./gate ./internal/host ./proxy ./cmd/... ./internal/conformance
+
+fuzz: ## run every fuzz target for FUZZTIME (30s)
+	@for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package || exit 1; \
+		done; \
+	done
+
+bench: ## measure the check and the proxy, with the ratios that README states (Linux, two cores, taskset)
+	$(GO) test -run '^$$' -bench 'Token|Check' -count 5 ./engine
+	$(GO) run ./internal/bench
+
+bench-short: ## run every benchmark once, to see that it still runs
+	$(GO) test -run '^$$' -bench . -benchtime 10x ./...
+	$(GO) run ./internal/bench -short
+
+vectors: ## write testdata/vectors again from its generator
+	$(GO) run ./internal/conformance/generate

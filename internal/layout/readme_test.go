@@ -1,0 +1,171 @@
+package layout
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/approovgate/approovgate/config"
+	"github.com/approovgate/approovgate/engine"
+	"github.com/approovgate/approovgate/internal/host"
+)
+
+// blocks are README's code blocks of one language, in order.
+func blocks(t *testing.T, language string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, match := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
+		all = append(all, match[1])
+	}
+	if len(all) == 0 {
+		t.Fatalf("README.md has no block of %s", language)
+	}
+	return all
+}
+
+// The commands for a clone are run elsewhere: cmd/demo's own tests walk the demo, continuous integration runs make
+// test, and the test below builds what go install installs.
+func TestReadmeNamesOnlyCloneCommandsThatAreRunElsewhere(t *testing.T) {
+	got := strings.Join(blocks(t, "console"), "")
+	want := "$ go run ./cmd/demo\n$ make test\n$ go install ./cmd/approovgate\n"
+	if got != want {
+		t.Errorf("README's commands for a clone: got\n%swant\n%s", got, want)
+	}
+}
+
+// TestReadmeCommandsRun types what README says into a shell, in a folder with its gate.yaml, with free ports in place
+// of its own.
+func TestReadmeCommandsRun(t *testing.T) {
+	bin, dir := t.TempDir(), t.TempDir()
+	build := exec.Command("go", "build", "-o", filepath.Join(bin, "approovgate"), "./cmd/approovgate")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	listen := freeAddress(t)
+	ports := strings.NewReplacer("127.0.0.1:8080", listen, "127.0.0.1:9000", freeAddress(t), "127.0.0.1:9902", freeAddress(t))
+	gateFile := ports.Replace(blocks(t, "yaml")[0])
+	if err := os.WriteFile(filepath.Join(dir, "gate.yaml"), []byte(gateFile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range blocks(t, "sh") {
+		command := exec.Command("sh", "-e")
+		command.Stdin = strings.NewReader(ports.Replace(block))
+		command.Dir = dir
+		command.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+		if !strings.Contains(block, "approovgate run") {
+			if out, err := command.CombinedOutput(); err != nil {
+				t.Errorf("%s: %v\n%s", block, err, out)
+			}
+			continue
+		}
+		status := runWhileAsked(t, command, listen)
+		want := http.StatusUnauthorized
+		if strings.Contains(block, "--config") {
+			want = http.StatusBadGateway // gate.yaml logs and forwards, and no API is there
+		}
+		if status != want {
+			t.Errorf("%s: got status %d without a token, want %d", block, status, want)
+		}
+	}
+}
+
+// runWhileAsked starts a command that serves, asks it for / once it answers, and ends it.
+func runWhileAsked(t *testing.T, command *exec.Cmd, address string) int {
+	t.Helper()
+	var out strings.Builder
+	command.Stdin = strings.NewReader("exec " + replaceAssignment(read(t, command)))
+	command.Stdout, command.Stderr = &out, &out
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = command.Process.Kill() // it may have ended by itself, which the status below shows
+		_ = command.Wait()         // killed: the error says so
+	}()
+	client := http.Client{Timeout: 10 * time.Second}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if response, err := client.Get("http://" + address + "/v1/shapes"); err == nil {
+			_ = response.Body.Close()
+			return response.StatusCode
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("nothing answers at %s\n%s", address, out.String())
+		case <-again.C:
+		}
+	}
+}
+
+// replaceAssignment lets "NAME=value command" stand behind exec, which takes a command alone.
+func replaceAssignment(line string) string {
+	if strings.HasPrefix(line, "approovgate") {
+		return line
+	}
+	return "env " + line
+}
+
+func read(t *testing.T, command *exec.Cmd) string {
+	t.Helper()
+	reader, ok := command.Stdin.(*strings.Reader)
+	if !ok {
+		t.Fatalf("got standard input %T, want text", command.Stdin)
+	}
+	text := make([]byte, reader.Len())
+	if _, err := reader.Read(text); err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }() // freed for the command to take
+	return l.Addr().String()
+}
+
+// TestReadmePolicyHoldsTheDefaults decodes README's reference of the policy and compares it with an empty one.
+func TestReadmePolicyHoldsTheDefaults(t *testing.T) {
+	tree, problems := host.ParseTree([]byte(blocks(t, "yaml")[1]))
+	got, found := config.Decode(tree)
+	for _, p := range append(problems, found...) {
+		t.Errorf("README's policy: %s", p)
+	}
+	want, _ := config.Decode(map[string]any{"keys": []any{map[string]any{"name": "account", "alg": "HS256", "secret": "file:approov.secret"}}})
+	if got.Token != want.Token || got.Targets != want.Targets || got.Preflight != want.Preflight ||
+		got.Respond != want.Respond || got.Upstream != want.Upstream || got.Privacy != want.Privacy || got.Name != want.Name ||
+		got.Default.Mode != want.Default.Mode || got.Default.Rollout != want.Default.Rollout || got.Default.Format != want.Default.Format {
+		t.Errorf("README's policy: got\n%+v\nwant the defaults\n%+v", got, want)
+	}
+}
+
+func TestReadmeExplainsEveryReason(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, reason := range engine.Reasons() {
+		if !strings.Contains(string(text), "`"+string(reason)+"`") {
+			t.Errorf("README.md does not explain %s", reason)
+		}
+	}
+}
