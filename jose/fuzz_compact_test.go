@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -33,6 +35,7 @@ func FuzzCompact(f *testing.F) {
 		f.Add(text, false)
 		f.Add(text, true)
 	}
+	addVectorTokens(f)
 	all := parties(f)
 	f.Fuzz(func(t *testing.T, text string, resign bool) {
 		if resign {
@@ -51,6 +54,23 @@ func FuzzCompact(f *testing.F) {
 			}
 		}
 	})
+}
+
+// addVectorTokens adds the tokens of the public corpora, where they are.
+func addVectorTokens(f *testing.F) {
+	f.Helper()
+	compact := regexp.MustCompile(`"jw[se]": ?"([^"]*)"`)
+	for _, name := range []string{"json_web_signature_test.json", "json_web_encryption_test.json", "json_web_key_test.json"} {
+		text, err := os.ReadFile("../../shared/vectors/wycheproof/" + name)
+		if err != nil {
+			return
+		}
+		for i, match := range compact.FindAllSubmatch(text, -1) {
+			if i%4 == 0 { // the signatures are many, and alike to a fuzzer
+				f.Add(string(match[1]), true)
+			}
+		}
+	}
 }
 
 // resigned replaces the last of three parts by the right HS256 signature of the account key.

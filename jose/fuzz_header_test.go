@@ -2,6 +2,7 @@ package jose
 
 import (
 	"encoding/base64"
+	"os"
 	"strings"
 	"testing"
 )
@@ -76,6 +77,7 @@ func FuzzHeader(f *testing.F) {
 	for _, segment := range []string{"AB", "AA", "A", "AAA\n", "AA\r\nAA", "AAAA\n", "\n\n\n\n", "AAAAAA\nA", "AA==", "AA+/", "VGVzdB", "VGVzdA", "?AAA"} {
 		f.Add(segment, false)
 	}
+	addVectorHeaders(f)
 	f.Fuzz(func(t *testing.T, text string, encode bool) {
 		if encode {
 			text = base64.RawURLEncoding.EncodeToString([]byte(text))
@@ -90,4 +92,24 @@ func FuzzHeader(f *testing.F) {
 			t.Errorf("decode %q: got %q (%v), want %q (%v)", text, raw, ok, "kept"+slow, slowOK)
 		}
 	})
+}
+
+// addVectorHeaders adds the header segments of the public corpora, where they are.
+func addVectorHeaders(f *testing.F) {
+	f.Helper()
+	if _, err := os.Stat(vectorDir); os.IsNotExist(err) {
+		return
+	}
+	seen := map[string]bool{}
+	for _, name := range []string{"json_web_signature_test.json", "json_web_encryption_test.json"} {
+		for _, g := range readGroups(f, name) {
+			for _, c := range g.Tests {
+				segment, _, _ := strings.Cut(c.token(), ".")
+				if !seen[segment] {
+					seen[segment] = true
+					f.Add(segment, false)
+				}
+			}
+		}
+	}
 }
