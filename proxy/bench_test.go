@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
@@ -32,11 +30,9 @@ import (
 //	go test -run '^$' -bench EndToEnd -benchtime 50000x ./proxy
 func BenchmarkEndToEnd(b *testing.B) {
 	const rounds = 5
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, strings.Repeat("x", 256)) // a client that is gone fails the run itself
-	}))
-	defer upstream.Close()
-	bare, gate := startChild(b, "bare", upstream.URL), startChild(b, "gate", upstream.URL)
+	upstream := "http://" + cheapUpstream(b)
+	bare, gate := startChild(b, "bare", upstream), startChild(b, "gate", upstream)
+	pin(b, os.Getpid(), "1")
 	genuine, bad := benchRequests(b)
 	variants := []struct {
 		name     string
@@ -84,15 +80,63 @@ func benchRequests(b *testing.B) (genuine, bad []string) {
 				b.Fatal(err)
 			}
 			*set.requests = append(*set.requests, request("GET", "/v1/shapes?page=1", "Approov-Token: "+minted,
-				"Authorization: Bearer 0123456789abcdef0123456789abcdef", "User-Agent: bench/1", "Accept: application/json", "Accept-Encoding: gzip"))
+				"Authorization: Bearer 0123456789abcdef0123456789abcdef", "User-Agent: okhttp/4.12.0", "Accept: application/json",
+				"Accept-Encoding: gzip", "Accept-Language: en-GB", "X-Request-Id: 0123456789abcdef"))
 		}
 	}
 	return genuine, bad
 }
 
-// load sends n requests over 32 connections and checks every status.
+// cheapUpstream answers every request alike, with as little work as can be: it must not keep the proxies
+// waiting.
+func cheapUpstream(b *testing.B) string {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { l.Close() })
+	body := strings.Repeat("x", 256)
+	answer := []byte(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+	go func() { // ends with the listener, its connections with their clients
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				reader := bufio.NewReader(conn)
+				for readHead(reader, nil) == nil {
+					if _, err := conn.Write(answer); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// readHead reads lines up to the empty one and shows each to see.
+func readHead(reader *bufio.Reader, see func(line []byte)) error {
+	for {
+		line, err := reader.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if len(line) <= len("\r\n") {
+			return nil
+		}
+		if see != nil {
+			see(line)
+		}
+	}
+}
+
+// load sends n requests over 64 connections and checks every status.
 func load(b *testing.B, address string, requests []string, status string, n int) {
-	const connections = 32
+	const connections = 64
 	var senders sync.WaitGroup
 	for c := range connections {
 		senders.Go(func() {
@@ -104,24 +148,37 @@ func load(b *testing.B, address string, requests []string, status string, n int)
 			defer conn.Close()
 			reader := bufio.NewReader(conn)
 			for i := c; i < n; i += connections {
-				if _, err := io.WriteString(conn, requests[i%len(requests)]); err != nil {
-					b.Error(err)
-					return
-				}
-				response, err := http.ReadResponse(reader, nil)
-				if err != nil {
-					b.Error(err)
-					return
-				}
-				_, err = io.Copy(io.Discard, response.Body)
-				if err != nil || !strings.HasPrefix(response.Status, status) {
-					b.Errorf("got %s, %v, want %s", response.Status, err, status)
+				got, err := exchange(conn, reader, requests[i%len(requests)])
+				if err != nil || got != status {
+					b.Errorf("got %q, %v, want %s", got, err, status)
 					return
 				}
 			}
 		})
 	}
 	senders.Wait()
+}
+
+// exchange sends a request and returns the status of the answer, read to its end.
+func exchange(conn net.Conn, reader *bufio.Reader, request string) (status string, err error) {
+	if _, err := io.WriteString(conn, request); err != nil {
+		return "", err
+	}
+	length := 0
+	err = readHead(reader, func(line []byte) {
+		const name = "Content-Length: "
+		switch {
+		case status == "" && len(line) > len("HTTP/1.1 200"):
+			status = string(line[len("HTTP/1.1 "):len("HTTP/1.1 200")])
+		case len(line) > len(name) && string(line[:len(name)]) == name:
+			length, err = strconv.Atoi(strings.TrimSpace(string(line[len(name):])))
+		}
+	})
+	if err != nil {
+		return "", err
+	}
+	_, err = reader.Discard(length)
+	return status, err
 }
 
 // child is a proxy in a process of its own.
@@ -138,11 +195,7 @@ func startChild(b *testing.B, role, upstream string) child {
 	if _, err := os.Stat("/proc/self/schedstat"); err != nil {
 		b.Skip("needs /proc/PID/schedstat to measure another process")
 	}
-	name, args := os.Args[0], []string{}
-	if pin, err := exec.LookPath("taskset"); err == nil {
-		name, args = pin, []string{"-c", "0", os.Args[0]}
-	}
-	command := exec.CommandContext(b.Context(), name, args...)
+	command := exec.CommandContext(b.Context(), os.Args[0])
 	command.Env = append(os.Environ(), childRole+"="+role+" "+upstream, "GOMAXPROCS=1")
 	command.Stderr = os.Stderr
 	stdout, err := command.StdoutPipe()
@@ -160,7 +213,21 @@ func startChild(b *testing.B, role, upstream string) child {
 	if err != nil {
 		b.Fatal(err)
 	}
+	pin(b, command.Process.Pid, "0")
 	return child{command.Process.Pid, strings.TrimSpace(address)}
+}
+
+// pin keeps a process on one core, where taskset is there to do it.
+func pin(b *testing.B, pid int, core string) {
+	b.Helper()
+	taskset, err := exec.LookPath("taskset")
+	if err != nil {
+		b.Log("taskset is not there: the proxies share their core with the load")
+		return
+	}
+	if out, err := exec.Command(taskset, "-a", "-p", "-c", core, strconv.Itoa(pid)).CombinedOutput(); err != nil {
+		b.Logf("taskset: %v: %s", err, out)
+	}
 }
 
 // cpu is the time the child's threads have spent on a core (proc(5), schedstat).

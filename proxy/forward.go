@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/approovgate/approovgate/engine"
 )
 
 // The bounds of the upstream side. There is no limit on how long a body may take: streams live.
@@ -65,28 +67,37 @@ func rewriteTo(upstream *url.URL) func(*httputil.ProxyRequest) {
 		p.Out.URL.User = nil
 		p.Out.URL.RawQuery = p.In.URL.RawQuery
 		deleteForwarded(p.Out.Header)
-		p.SetXForwarded()
+		setForwarded(p.Out.Header, p.In)
 	}
+}
+
+// setForwarded tells the upstream whom the request came from and how it was addressed. It is
+// httputil's SetXForwarded for headers that hold nothing of the kind yet, at a third of its cost.
+func setForwarded(h http.Header, in *http.Request) {
+	client, _, err := net.SplitHostPort(in.RemoteAddr)
+	if err != nil {
+		client = "unknown" // RFC 7239 §6.3; net/http's addresses always have a port
+	}
+	protocol := "http"
+	if in.TLS != nil {
+		protocol = "https"
+	}
+	values := []string{client, in.Host, protocol} // one allocation for the three
+	h["X-Forwarded-For"] = values[0:1:1]
+	h["X-Forwarded-Host"] = values[1:2:2]
+	h["X-Forwarded-Proto"] = values[2:3:3]
 }
 
 // deleteForwarded deletes what the client claims about proxies before us: Forwarded (RFC 7239), every
 // X-Forwarded header, and the spellings that CGI-like backends fold into them. Nobody is trusted yet.
 func deleteForwarded(h http.Header) {
+	const all = "X-Forwarded"
 	for name := range h {
-		if name == "" || name[0] != 'X' && name[0] != 'F' { // names are canonical: they start upper case
-			continue
-		}
-		folded := foldName(name)
-		if folded == "forwarded" || strings.HasPrefix(folded, "x-forwarded") {
+		if len(name) >= len(all) && engine.SameHeader(name[:len(all)], all) || engine.SameHeader(name, "Forwarded") {
 			delete(h, name)
 		}
 	}
 }
-
-var folding = strings.NewReplacer("_", "-", ".", "-")
-
-// foldName is a header name as backends may read it: without case, "_" and "." as "-".
-func foldName(name string) string { return folding.Replace(strings.ToLower(name)) }
 
 // dropUpgrade takes out the wish to go on in a protocol in which the gate would not see every request,
 // HTTP/2 without TLS (h2c) above all. The request itself goes on, as RFC 9110 §7.8 allows; many a client

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -202,6 +203,8 @@ func TestResponsesStream(t *testing.T) {
 	for _, row := range []struct{ name, length string }{{"a chunked response", ""}, {"a response of known length", "10"}} {
 		t.Run(row.name, func(t *testing.T) {
 			arrived := make(chan struct{})
+			release := sync.OnceFunc(func() { close(arrived) })
+			defer release()
 			upstream := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
 				if row.length != "" {
 					w.Header().Set("Content-Length", row.length)
@@ -222,7 +225,7 @@ func TestResponsesStream(t *testing.T) {
 			defer response.Body.Close()
 			first := make([]byte, 5)
 			_, err = io.ReadFull(response.Body, first)
-			close(arrived)
+			release()
 			if err != nil || string(first) != "first" {
 				t.Fatalf("first part: got %q, %v, want it before the rest is written", first, err)
 			}

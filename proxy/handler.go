@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
+	"time"
 
 	"github.com/approovgate/approovgate/engine"
 	"github.com/approovgate/approovgate/gate"
@@ -66,7 +67,11 @@ func (h *handler) report(r *http.Request, answer gate.Answer) {
 	case answer.Action == engine.Forward:
 		level, message = slog.LevelDebug, "request forwarded"
 	}
-	if h.log.Enabled(r.Context(), level) {
-		h.log.LogAttrs(r.Context(), level, message, answer.Attrs(r)...)
+	if !h.log.Enabled(r.Context(), level) {
+		return
 	}
+	// Not Logger.LogAttrs, which looks up its caller for every line: under a flood that shows.
+	line := slog.NewRecord(time.Now(), level, message, 0)
+	line.AddAttrs(answer.Attrs(r)...)
+	_ = h.log.Handler().Handle(r.Context(), line) // a log that cannot be written must not stop requests
 }

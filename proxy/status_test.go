@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -64,6 +65,8 @@ func TestNotReadyWithoutAUsableKey(t *testing.T) {
 
 func TestDraining(t *testing.T) {
 	arrived, finish := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(finish) })
+	defer release()
 	upstream := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
 		close(arrived)
 		<-finish
@@ -80,7 +83,7 @@ func TestDraining(t *testing.T) {
 	if got := gate.probe("GET", "/ready"); got.status != 503 || got.body != "draining\n" {
 		t.Errorf("ready: got %d %q, want 503 draining", got.status, got.body)
 	}
-	close(finish)
+	release()
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatal(err)

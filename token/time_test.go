@@ -68,7 +68,7 @@ func TestAt(t *testing.T) {
 
 // TestNoClaimsAreExpired: the zero value passes nowhere.
 func TestNoClaimsAreExpired(t *testing.T) {
-	if got := (token.Claims{}).At(time.Now(), 0); got != token.Expired {
+	if got := new(token.Claims).At(time.Now(), 0); got != token.Expired {
 		t.Errorf("got %q, want %q", got, token.Expired)
 	}
 }

@@ -205,7 +205,7 @@ func digits(raw string) (int64, bool) {
 
 // At judges exp and nbf at a moment, with leeway for clocks that differ: a token is valid before exp,
 // not at it (RFC 7519 §4.1.4), and from nbf on (§4.1.5).
-func (c Claims) At(now time.Time, leeway time.Duration) Fault {
+func (c *Claims) At(now time.Time, leeway time.Duration) Fault {
 	if !now.Add(-leeway).Before(moment(c.Exp)) {
 		return Expired
 	}
