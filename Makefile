@@ -38,11 +38,10 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 
 bench: ## measure the check and the proxy, with the ratios that README states (Linux, two cores, taskset)
 	$(GO) test -run '^$$' -bench 'Token|Check' -count 5 ./engine
-	$(GO) run ./internal/bench
+	$(GO) test -run '^$$' -bench EndToEnd -benchtime 300000x ./proxy
 
 bench-short: ## run every benchmark once, to see that it still runs
 	$(GO) test -run '^$$' -bench . -benchtime 10x ./...
-	$(GO) run ./internal/bench -short
 
 vectors: ## write testdata/vectors again from its generator
 	$(GO) run ./internal/conformance/generate

@@ -77,8 +77,8 @@ var reasons = [...]struct {
 // Reasons are all reasons in the order of the checks.
 func Reasons() []Reason {
 	all := make([]Reason, 0, len(reasons))
-	for _, row := range reasons {
-		all = append(all, row.reason)
+	for i := range reasons {
+		all = append(all, reasons[i].reason)
 	}
 	return all
 }
@@ -96,8 +96,8 @@ func (r Reason) Verdict() Verdict {
 
 // Status is the HTTP status of a rejection for r, given the policy's own for token failures.
 func (r Reason) Status(policy int) int {
-	for _, row := range reasons {
-		if row.reason == r && row.status != 0 {
+	for i := range reasons {
+		if row := &reasons[i]; row.reason == r && row.status != 0 {
 			return row.status
 		}
 	}
@@ -106,9 +106,9 @@ func (r Reason) Status(policy int) int {
 
 // Text says what r means, for people. It is the same for every request.
 func (r Reason) Text() string {
-	for _, row := range reasons {
-		if row.reason == r {
-			return row.text
+	for i := range reasons {
+		if reasons[i].reason == r {
+			return reasons[i].text
 		}
 	}
 	return ""

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -48,7 +49,7 @@ func target(r *http.Request) string {
 // Apply makes a request that is to be forwarded fit for the backend: the canonical target and host, no
 // copies or aliases of the gate's headers from the client, the token removed or kept as the policy says,
 // and the verdict added when enforcing. In log and bypass mode nothing is added.
-func (a Answer) Apply(r *http.Request) {
+func (a *Answer) Apply(r *http.Request) {
 	if a.Target != "" {
 		setTarget(r, a.Target)
 	}
@@ -64,10 +65,11 @@ func (a Answer) Apply(r *http.Request) {
 	if a.Mode != config.Enforce {
 		return
 	}
-	set(r.Header, up.Verdict, string(a.Verdict))
-	set(r.Header, up.Reason, string(a.Reason))
-	if device := a.Claims.Device; a.Verdict == engine.Pass && device != "" && isFieldValue(device) {
-		set(r.Header, up.Device, device)
+	values := []string{string(a.Verdict), string(a.Reason), a.Claims.Device} // one allocation for the three
+	set(r.Header, up.Verdict, values[0:1:1])
+	set(r.Header, up.Reason, values[1:2:2])
+	if device := values[2]; a.Verdict == engine.Pass && device != "" && isFieldValue(device) {
+		set(r.Header, up.Device, values[2:3:3])
 	}
 }
 
@@ -104,7 +106,7 @@ func setTarget(r *http.Request, target string) {
 // of the token header and, when enforcing, of headers that the token is bound to: a backend that folds
 // names could take the alias for the header that was checked. The token header itself goes or stays as
 // the policy says.
-func (a Answer) strip(header http.Header) {
+func (a *Answer) strip(header http.Header) {
 	p := &a.s.policy
 	up := &p.Upstream
 	var bound []string
@@ -138,7 +140,7 @@ func speaksForGate(name string, up *config.UpstreamHeaders) bool {
 	return engine.SameHeader(name, up.Verdict) || engine.SameHeader(name, up.Reason) || engine.SameHeader(name, up.Device)
 }
 
-func (a Answer) keepsToken() bool {
+func (a *Answer) keepsToken() bool {
 	switch a.s.policy.Token.Forward {
 	case config.ForwardAlways:
 		return true
@@ -168,43 +170,42 @@ func keepAdded(header http.Header, up *config.UpstreamHeaders) {
 }
 
 // set adds a header whose name may be empty, which means: none.
-func set(header http.Header, name, value string) {
+func set(header http.Header, name string, value []string) {
 	if name != "" {
-		header[name] = []string{value}
+		header[name] = value
 	}
 }
 
 // Refuse answers a request that is not to be forwarded. The body is the same for every reason, unless
 // the policy asks for details (respond.details).
-func (a Answer) Refuse(w http.ResponseWriter, r *http.Request) {
+func (a *Answer) Refuse(w http.ResponseWriter, r *http.Request) {
 	respond := &a.s.policy.Respond
 	status := a.Status(r)
+	body, contentType := respond.Body, respond.ContentType
+	if respond.Details {
+		body, contentType = details(&a.Decision), "application/json"
+	}
+	values := []string{"no-store", contentType, "Approov"} // one allocation for the three
 	header := w.Header()
-	header.Set("Cache-Control", "no-store")
+	header["Cache-Control"] = values[0:1:1]
+	if body != "" {
+		header["Content-Type"] = values[1:2:2]
+	}
 	switch status {
 	case http.StatusUnauthorized:
 		// RFC 9110 §11.6.1 demands a challenge, and clients exist that fail on a 401 without one.
-		header.Set("WWW-Authenticate", "Approov")
+		header["Www-Authenticate"] = values[2:3:3]
 	case http.StatusMethodNotAllowed:
 		header.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	}
-	body := respond.Body
-	contentType := respond.ContentType
-	if respond.Details {
-		contentType = "application/json"
-		body = details(a.Decision)
-	}
-	if body != "" {
-		header.Set("Content-Type", contentType)
-	}
 	w.WriteHeader(status)
 	if body != "" && r.Method != http.MethodHead {
-		_, _ = w.Write([]byte(body)) // a client that has gone needs no answer
+		_, _ = io.WriteString(w, body) // a client that has gone needs no answer
 	}
 }
 
 // Status is the HTTP status that Refuse answers with.
-func (a Answer) Status(r *http.Request) int {
+func (a *Answer) Status(r *http.Request) int {
 	if r.Method == http.MethodConnect {
 		return http.StatusMethodNotAllowed
 	}
@@ -212,7 +213,7 @@ func (a Answer) Status(r *http.Request) int {
 }
 
 // details tells a client why, in the policy's own words and with the code that support asks for.
-func details(d engine.Decision) string {
+func details(d *engine.Decision) string {
 	told := map[string]string{"error": "unauthorized", "reason": string(d.Reason), "message": d.Reason.Text()}
 	if d.Claims.ARC != "" {
 		told["arc"] = d.Claims.ARC

@@ -62,7 +62,8 @@ func TestClientCopiesAndAliasesNeverArrive(t *testing.T) {
 			r.Header[alias] = []string{"forged"}
 			r.Trailer[alias] = nil
 		}
-		g.Ask(r).Apply(r)
+		answer := g.Ask(r)
+		answer.Apply(r)
 		for name, values := range r.Header {
 			if slices.Contains(values, "forged") {
 				t.Errorf("mode %s: got the client's %s, want it deleted", mode, name)
@@ -88,7 +89,8 @@ func TestTokenAndVerdictTowardsTheBackend(t *testing.T) {
 	} {
 		g := openGate(t, tree{"mode": row.mode, "token": tree{"forward": row.forward}})
 		r := genuine(t, "/")
-		g.Ask(r).Apply(r)
+		answer := g.Ask(r)
+		answer.Apply(r)
 		if got := r.Header.Get("Approov-Token") != ""; got != row.token {
 			t.Errorf("mode %s, forward %s: got token %v, want %v", row.mode, row.forward, got, row.token)
 		}
@@ -108,7 +110,8 @@ func TestVerdictOfUncheckedRequests(t *testing.T) {
 	g := openGate(t, tree{"upstream_headers": tree{"verdict": "X-V", "reason": "", "device": "X-D"},
 		"routes": []any{tree{"name": "open", "paths": "/open", "check": "none"}}})
 	r := genuine(t, "/open", "X-D", "forged", "X_V", "forged")
-	g.Ask(r).Apply(r)
+	answer := g.Ask(r)
+	answer.Apply(r)
 	if got := r.Header; got.Get("X-V") != "none" || got.Get("X-D") != "" || got[http.CanonicalHeaderKey("X_V")] != nil || got[""] != nil {
 		t.Errorf("an exempt request: got headers %v, want X-V none and no device", got)
 	}
@@ -117,7 +120,8 @@ func TestVerdictOfUncheckedRequests(t *testing.T) {
 func TestConnectionCannotRemoveWhatTheGateAdds(t *testing.T) {
 	g := openGate(t, nil)
 	r := genuine(t, "/", "Connection", "close, x-approov-verdict,X_Approov_Reason", "Connection", "X-APPROOV-DEVICE", "Connection", "keep-alive, X-Own")
-	g.Ask(r).Apply(r)
+	answer := g.Ask(r)
+	answer.Apply(r)
 	got := strings.Join(r.Header["Connection"], "|")
 	if strings.Contains(strings.ToLower(got), "approov") || !strings.Contains(got, "close") || !strings.Contains(got, "keep-alive, X-Own") {
 		t.Errorf("got Connection %q, want the gate's names gone and the others kept", got)

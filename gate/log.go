@@ -14,23 +14,26 @@ import (
 	"github.com/approovgate/approovgate/engine"
 )
 
-const maxLogged = 256 // bytes of a path or host in a log line
+const (
+	maxLogged = 256 // bytes of a path or host in a log line
+	mostAttrs = 18  // facts of one decision
+)
 
 // Attrs are the facts of a decision that may be logged: never a token, a secret or a bound value, of
 // the query nothing, and of device and address only what privacy allows. Claims are there only if a key
 // has verified the token.
-func (a Answer) Attrs(r *http.Request) []slog.Attr {
-	attrs := []slog.Attr{
+func (a *Answer) Attrs(r *http.Request) []slog.Attr {
+	attrs := append(make([]slog.Attr, 0, mostAttrs),
 		slog.String("verdict", string(a.Verdict)),
 		slog.String("reason", string(a.Reason)),
 		slog.String("action", string(a.Action)),
 		slog.String("mode", string(a.Mode)),
 		slog.String("route", a.Route),
 		slog.String("method", clip(r.Method)),
-		slog.String("host", clip(r.Host)),
-		slog.String("path", clip(path(a.Decision, r))),
+		slog.String("host", clip(behindUser(r.Host))),
+		slog.String("path", clip(path(&a.Decision, r))),
 		slog.String("client", a.s.address(r.RemoteAddr)),
-	}
+	)
 	if a.Action != engine.Forward {
 		attrs = append(attrs, slog.Int("status", a.Status(r)))
 	}
@@ -56,7 +59,7 @@ func (a Answer) Attrs(r *http.Request) []slog.Attr {
 }
 
 // path is what the rule was chosen by, or what could not be read, without the query.
-func path(d engine.Decision, r *http.Request) string {
+func path(d *engine.Decision, r *http.Request) string {
 	text := d.Target
 	if text == "" {
 		text = behindAuthority(target(r))
@@ -74,10 +77,7 @@ func behindAuthority(target string) string {
 	}
 	scheme := strings.Index(target, "://")
 	if scheme < 0 {
-		if strings.IndexByte(target, '@') >= 0 {
-			return ""
-		}
-		return target
+		return behindUser(target)
 	}
 	target = target[scheme+len("://"):]
 	end := strings.IndexAny(target, "/?#")
@@ -85,6 +85,11 @@ func behindAuthority(target string) string {
 		return ""
 	}
 	return target[end:]
+}
+
+// behindUser is an authority without the user information that must not be there (RFC 9110 §4.2.4).
+func behindUser(authority string) string {
+	return authority[strings.LastIndexByte(authority, '@')+1:]
 }
 
 func clip(text string) string {

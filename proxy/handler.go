@@ -40,7 +40,7 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request) (forward bool) {
 		}
 	}()
 	answer := h.gate.Ask(r)
-	h.report(r, answer)
+	h.report(r, &answer)
 	if answer.Action != engine.Forward {
 		answer.Refuse(w, r)
 		return false
@@ -57,7 +57,7 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request) (forward bool) {
 
 // report writes one line for a request that fails its check, whatever becomes of it, and for one that is
 // let through without the binding its route asks for. At debug level every request gets a line.
-func (h *handler) report(r *http.Request, answer gate.Answer) {
+func (h *handler) report(r *http.Request, answer *gate.Answer) {
 	level, message := slog.LevelInfo, "request rejected"
 	switch {
 	case answer.Action == engine.Forward && answer.Verdict == engine.Fail:
