@@ -43,5 +43,11 @@ bench: ## measure the check and the proxy, with the ratios that README states (L
 bench-short: ## run every benchmark once, to see that it still runs
 	$(GO) test -run '^$$' -bench . -benchtime 10x ./...
 
+timing: ## look for time that depends on secrets (a quiet machine, minutes)
+	APPROOVGATE_TIMING=1 $(GO) test -count=1 -run TestTiming -v ./token
+
+npm-oracle: ## install the npm package that the tests of jose ask if it is there (needs node and npm)
+	npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix jose/testdata/npm
+
 vectors: ## write testdata/vectors again from its generator
 	$(GO) run ./internal/conformance/generate
