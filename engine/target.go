@@ -10,7 +10,7 @@ import (
 const (
 	maxTarget = 65536 // bytes of a whole request target
 	maxPath   = 8192  // bytes of its path
-	maxLoose  = 2048  // bytes of a path that is read in several ways, because the policy allows %2F or ;
+	maxLoose  = 2048  // bytes of a path that holds %2F or ; and is read in several ways
 )
 
 // A target's path is brought to one form, routes are matched against that form, and exactly that form
@@ -94,15 +94,19 @@ func canonicalPath(path string, t config.Targets) (canonical string, clean, ok b
 			out = append(out, '%', hexDigits[c>>4], hexDigits[c&15])
 		}
 	}
-	longest := maxPath
-	if t.EncodedSlash || t.Semicolon {
-		longest = maxLoose
-	}
 	canonical, ok = removeDots(string(out))
-	if !ok || len(canonical) > longest || overlong(decodePath(canonical)) {
+	if !ok || len(canonical) > maxPath || overlong(decodePath(canonical)) {
+		return "", false, false
+	}
+	if len(canonical) > maxLoose && isLoose(canonical) {
 		return "", false, false
 	}
 	return canonical, strings.IndexByte(canonical, '%') < 0, true
+}
+
+// isLoose reports whether a canonical path holds what servers read differently, which is then allowed.
+func isLoose(canonical string) bool {
+	return strings.IndexByte(canonical, ';') >= 0 || strings.Contains(canonical, "%2F") || strings.Contains(canonical, "%3B")
 }
 
 const hexDigits = "0123456789ABCDEF"

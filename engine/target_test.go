@@ -41,7 +41,7 @@ func slowTarget(target string, t config.Targets) (canonical, decoded string, ok 
 		return "", "", false
 	}
 	canonical, ok = slowDots(slowEscapes(before))
-	if !ok || len(canonical) > maxPath {
+	if !ok || len(canonical) > maxPath || len(canonical) > 2048 && regexp.MustCompile(`;|%2F|%3B`).MatchString(canonical) {
 		return "", "", false
 	}
 	decoded = slowDecode(canonical)
@@ -234,6 +234,7 @@ func TestTargetsAreReadInOneWay(t *testing.T) {
 		{"a scheme other than http is refused", "ftp://example.com/a", ""},
 		{"8,192 bytes of path are read", "/" + strings.Repeat("a", maxPath-1), "/" + strings.Repeat("a", maxPath-1)},
 		{"8,193 bytes of path are refused", "/" + strings.Repeat("a", maxPath), ""},
+		{"2,049 bytes of path with escapes that have one reading are read", "/%5B" + strings.Repeat("a", 2045), "/%5B" + strings.Repeat("a", 2045)},
 		{"a path that escaping makes longer than that is refused", "/" + strings.Repeat("\xff", 2731), ""},
 		{"65,537 bytes of target are refused", "/?" + strings.Repeat("a", maxTarget-1), ""},
 	} {

@@ -43,7 +43,7 @@ type Gate struct {
 	o        Options
 	live     atomic.Value // *snapshot
 	counters *counters
-	logSalt  [sha256.Size]byte // hides device ids in logs
+	hide     func(device string) string // a device id as logs may show it
 
 	mu          sync.Mutex // guards the fields below, and the order of stores to live
 	fingerprint [sha256.Size]byte
@@ -80,10 +80,11 @@ func New(o Options) (*Gate, []config.Problem) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	g := &Gate{o: o, counters: newCounters()}
-	if _, err := rand.Read(g.logSalt[:]); err != nil {
+	salt := make([]byte, sha256.Size)
+	if _, err := rand.Read(salt); err != nil {
 		return nil, []config.Problem{{Text: "no random numbers can be had from the system: " + err.Error()}}
 	}
+	g := &Gate{o: o, counters: newCounters(), hide: hideDevice(salt, o.Now)}
 	problems := g.Refresh()
 	if config.Failed(problems) {
 		return nil, problems
@@ -126,6 +127,7 @@ func (g *Gate) refresh() []config.Problem {
 	if config.Failed(problems) {
 		return problems
 	}
+	policy.Keys = nil // an inline secret must not stay where a logger could print it
 	next := &snapshot{
 		gate: g, policy: policy, engine: ready, keys: resolved.status,
 		counts: g.counters.forRoutes(policy.Routes), bound: boundHeaders(policy),

@@ -113,15 +113,22 @@ func expiry(seconds float64) time.Time {
 	return time.Unix(int64(seconds), 0).UTC()
 }
 
-// device is a device id as logs may show it: under a key that changes every day and with every start,
-// so that lines of one day can be joined and nothing else.
+// device is a device id as the policy lets logs show it.
 func (s *snapshot) device(id string) string {
 	if id == "" || s.policy.Privacy.DeviceID == "raw" {
 		return id
 	}
-	mac := hmac.New(sha256.New, s.gate.logSalt[:])
-	mac.Write([]byte(s.gate.o.Now().UTC().Format("2006-01-02") + "\x00" + id))
-	return hex.EncodeToString(mac.Sum(nil)[:8])
+	return s.gate.hide(id)
+}
+
+// hideDevice hashes device ids under a key that changes every day and with every start, so that lines of
+// one day can be joined and nothing else. The salt is kept in a closure, where no logger finds it.
+func hideDevice(salt []byte, now func() time.Time) func(device string) string {
+	return func(device string) string {
+		mac := hmac.New(sha256.New, salt)
+		mac.Write([]byte(now().UTC().Format("2006-01-02") + "\x00" + device))
+		return hex.EncodeToString(mac.Sum(nil)[:8])
+	}
 }
 
 // address is an IP address as logs may show it, without the port: the network of 24 bits (IPv4) or 48

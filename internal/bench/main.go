@@ -2,11 +2,11 @@
 // beside a bare httputil.ReverseProxy with the same transport, and how fast it rejects. It prints ratios;
 // absolute figures belong to the machine.
 //
-// The proxy under test has one core to itself; a lean upstream and a lean load generator share another.
-// All of them are this program again, under a subcommand of their own, and end with it. Linux only.
+// The proxy under test has one core to itself; a lean upstream and lean clients, one process, have another.
+// All processes are this program again, under a subcommand of their own, and end with it. Linux only.
 //
 // It owns the measurement, and must know nothing of what the gate does with a request: the gate runs as
-// package proxy. Start reading at [measure], which is the run; load.go is one window of it.
+// package proxy. Start reading at [measure], which is the run; load.go has a window of it.
 package main
 
 import (

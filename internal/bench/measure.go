@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -84,17 +83,14 @@ type rig struct {
 // newRig starts the processes. The rig is to be stopped even on error.
 func newRig(ctx context.Context, s settings, proxyCore, otherCore int, stderr io.Writer) (*rig, error) {
 	r := &rig{core: proxyCore, proxies: map[string]*process{}}
-	up, err := r.start(ctx, otherCore, stderr, "upstream")
-	if err != nil {
+	var err error
+	if r.load, err = r.start(ctx, otherCore, stderr, "load", fmt.Sprint(s.tokens)); err != nil {
 		return r, err
 	}
-	if r.proxies["bare"], err = r.start(ctx, proxyCore, stderr, "bare", up.address); err != nil {
+	if r.proxies["bare"], err = r.start(ctx, proxyCore, stderr, "bare", r.load.address); err != nil {
 		return r, err
 	}
-	if r.proxies["gate"], err = r.start(ctx, proxyCore, stderr, "gate", up.address, s.level); err != nil {
-		return r, err
-	}
-	r.load, err = r.start(ctx, otherCore, stderr, "load", fmt.Sprint(s.tokens))
+	r.proxies["gate"], err = r.start(ctx, proxyCore, stderr, "gate", r.load.address, s.level)
 	return r, err
 }
 
@@ -160,17 +156,4 @@ func (r *rig) window(row row, length time.Duration) (result, error) {
 		return result{}, fmt.Errorf("load generator: %w", err)
 	}
 	return got, got.fault()
-}
-
-// fault says why a window's result cannot be used.
-func (r result) fault() error {
-	switch {
-	case r.Error != "":
-		return errors.New(r.Error)
-	case r.Unexpected > 0:
-		return fmt.Errorf("%d answers are not as they should be, the first: %s", r.Unexpected, r.Example)
-	case r.Requests == 0:
-		return errors.New("no request was answered")
-	}
-	return nil
 }

@@ -16,7 +16,7 @@ import (
 
 // roles are the subcommands, each one process of the measurement. A role says where it serves by calling
 // ready, takes its orders from in, and ends with ctx.
-var roles = map[string]role{"upstream": upstream, "bare": bare, "gate": gated, "load": load}
+var roles = map[string]role{"bare": bare, "gate": gated, "load": load}
 
 type role func(ctx context.Context, args []string, in io.Reader, ready func(answer string)) error
 

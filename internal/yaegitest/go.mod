@@ -7,4 +7,6 @@ require (
 	github.com/traefik/yaegi v0.16.1
 )
 
+require github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
+
 replace github.com/approovgate/approovgate => ../..

@@ -1,7 +1,10 @@
 package yaegitest_test
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +15,8 @@ import (
 	"github.com/traefik/yaegi/stdlib"
 
 	"github.com/approovgate/approovgate/internal/conformance"
+	"github.com/approovgate/approovgate/mint"
+	"github.com/approovgate/approovgate/token"
 )
 
 const (
@@ -25,7 +30,7 @@ func TestCorpusInterpreted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask := interpreted(t)
+	ask := interpreted(t, "Ask")
 	asked := 0
 	for _, c := range conformance.AllSizes(cases) {
 		t.Run(c.File, func(t *testing.T) {
@@ -59,9 +64,51 @@ func TestCorpusInterpreted(t *testing.T) {
 	}
 }
 
+// TestNothingSecretIsShownInterpreted looks for tokens, secrets and bound values in all that a host could log.
+// Methods that redact are not called on interpreted types, so nothing may be there to redact.
+func TestNothingSecretIsShownInterpreted(t *testing.T) {
+	const (
+		secret = "TEST KEY, never use: 64 bytes of a secret to look for in all logs" // marked as what it is
+		login  = "Bearer bound-value-to-look-for"
+		now    = "2027-01-15T08:00:00Z"
+	)
+	encoded := base64.StdEncoding.EncodeToString([]byte(secret))
+	policy := `{"keys": [{"name": "account", "alg": "HS256", "secret": "inline:` + encoded + `", "jwe": true}],
+		"binding": {"from": ["header:Authorization", "query:session"]}, "format": "any"}`
+	signed, err := mint.Sign("HS256", "", []byte(secret), map[string]any{"exp": 1800000300, "pay": token.Pay([]byte(login + "query-to-look-for"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	encrypted, err := mint.Encrypt([]byte(secret), "", map[string]any{"exp": 1800000300, "pay": token.Pay([]byte("other"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	show := interpreted(t, "Show")
+	weak := strings.Replace(policy, encoded, "c2hvcnQgc2VjcmV0IHRvIGxvb2sgZm9y", 1)
+	for name, text := range map[string]string{
+		"genuine": signed, "encrypted": encrypted, "bad signature": signed[:len(signed)-5] + "AAAAA", "garbage": "token-to-look-for",
+	} {
+		request := "GET /v1/shapes?session=query-to-look-for HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: " + login +
+			"\r\nApproov-Token: " + text + "\r\n\r\n"
+		shown := show(policy, now, "192.0.2.1:4711", "", request) + show(weak, now, "192.0.2.1:4711", "", request)
+		if !strings.Contains(shown, `"reason"`) || !strings.Contains(shown, "weak") {
+			t.Fatalf("%s: got %s, want a log line and a problem", name, shown)
+		}
+		parts := strings.Split(text, ".")
+		for _, hidden := range []string{
+			text, parts[len(parts)-1], secret, encoded, hex.EncodeToString([]byte(secret)), fmt.Sprint([]byte(secret))[1:60], fmt.Sprintf("%#v", []byte(secret))[7:60],
+			login, "bound-value-to-look-for", "query-to-look-for", "c2hvcnQgc2Vj", "short secret",
+		} {
+			if strings.Contains(shown, hidden) {
+				t.Errorf("%s: got %q in what is shown, want it nowhere\n%s", name, hidden, shown)
+			}
+		}
+	}
+}
+
 // interpreted loads the interpreted side the way Traefik loads a local plugin: sources below a GOPATH,
 // the standard library compiled in, everything else interpreted.
-func interpreted(t *testing.T) func(policy, now, peer, scheme, request string) string {
+func interpreted(t *testing.T, name string) func(policy, now, peer, scheme, request string) string {
 	t.Helper()
 	gopath := t.TempDir()
 	copySources(t, gopath)
@@ -77,13 +124,13 @@ func interpreted(t *testing.T) func(policy, now, peer, scheme, request string) s
 	if _, err := i.Eval(`import "asker"`); err != nil {
 		t.Fatalf("import: %v", err)
 	}
-	function, err := i.Eval("asker.Ask")
+	function, err := i.Eval("asker." + name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ask, ok := function.Interface().(func(policy, now, peer, scheme, request string) string)
 	if !ok {
-		t.Fatalf("got %T, want Ask's type", function.Interface())
+		t.Fatalf("got %T, want the type of Ask and Show", function.Interface())
 	}
 	return ask
 }

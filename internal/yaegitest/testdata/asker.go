@@ -3,8 +3,11 @@ package asker
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -59,6 +62,28 @@ func Ask(policy, now, peer, scheme, request string) string {
 	out["Host"] = r.Host
 	out["Header"] = map[string][]string(r.Header)
 	return text(out)
+}
+
+// Show answers a case and returns everything that a host could come to log of it: the log line, what fmt
+// makes of the gate, its status and counters, and the problems of the policy.
+func Show(policy, now, peer, scheme, request string) string {
+	var log bytes.Buffer
+	g, problems := gateFor(policy, now)
+	fmt.Fprintln(&log, problems)
+	if g == nil {
+		return log.String()
+	}
+	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(request)))
+	if err != nil {
+		return err.Error()
+	}
+	r.RemoteAddr = peer
+	answer := g.Ask(r)
+	slog.New(slog.NewJSONHandler(&log, nil)).LogAttrs(r.Context(), slog.LevelInfo, "request", answer.Attrs(r)...)
+	for _, format := range []string{"%v", "%+v", "%#v"} {
+		fmt.Fprintf(&log, format+format+format, g, g.Status(), g.Counters())
+	}
+	return log.String()
 }
 
 func gateFor(policy, now string) (*gate.Gate, []string) {
