@@ -38,10 +38,11 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 
 bench: ## measure the check and the proxy, with the ratios that README states (Linux, two cores, taskset)
 	$(GO) test -run '^$$' -bench 'Token|Check' -count 5 ./engine
-	$(GO) test -run '^$$' -bench EndToEnd -benchtime 300000x ./proxy
+	$(GO) run ./internal/bench
 
 bench-short: ## run every benchmark once, to see that it still runs
 	$(GO) test -run '^$$' -bench . -benchtime 10x ./...
+	$(GO) run ./internal/bench -short
 
 timing: ## look for time that depends on secrets (a quiet machine, minutes)
 	APPROOVGATE_TIMING=1 $(GO) test -count=1 -run TestTiming -v ./token

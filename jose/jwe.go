@@ -24,7 +24,7 @@ type envelope struct {
 }
 
 // openEnvelope decodes a JWE's parts and checks their sizes. That is done once, however many keys are tried.
-func openEnvelope(parts [maxParts]string, h *header) (envelope, bool) {
+func openEnvelope(parts *[maxParts]string, h *header) (envelope, bool) {
 	var e envelope
 	var ok1, ok2, ok3, ok4 bool
 	content := len(parts[3])/4*3 + len(parts[3]) // the content and, behind it, its text: see decodeSegment

@@ -12,13 +12,13 @@ const maxCandidates = 4
 // nothing.
 type Ring struct {
 	keys  []Key
-	known map[string]header // headers that are expected, parsed by parseHeader in advance
+	known map[string]*header // headers that are expected, parsed by parseHeader in advance
 }
 
 // NewRing makes a ring of keys. It is an error if some token would have more than four candidates,
 // because the fifth would never be tried.
 func NewRing(keys []Key) (*Ring, error) {
-	r := &Ring{keys: append([]Key(nil), keys...), known: map[string]header{}}
+	r := &Ring{keys: append([]Key(nil), keys...), known: map[string]*header{}}
 	for _, k := range r.keys {
 		candidates := 0
 		for _, other := range r.keys {
@@ -45,7 +45,8 @@ func (r *Ring) expect(kid string) {
 	}
 	for _, text := range texts {
 		segment := base64url.EncodeToString([]byte(text))
-		r.known[segment] = parseHeader(segment)
+		parsed := parseHeader(segment)
+		r.known[segment] = &parsed
 	}
 }
 
@@ -89,9 +90,10 @@ func (r *Ring) Open(compact string, nowUnix int64, accept Accept) (payload, key 
 	if n != 3 && n != maxParts {
 		return "", "", Malformed
 	}
-	h, ok := r.known[parts[0]]
-	if !ok {
-		h = parseHeader(parts[0])
+	h := r.known[parts[0]]
+	if h == nil {
+		parsed := parseHeader(parts[0])
+		h = &parsed
 	}
 	switch {
 	case h.fault != "":
@@ -99,14 +101,14 @@ func (r *Ring) Open(compact string, nowUnix int64, accept Accept) (payload, key 
 	case !h.typed(accept.Typ):
 		return "", "", AlgorithmRefused
 	case n == 3 && accept.JWS && h.enc == "":
-		return r.openJWS(compact, parts, &h, nowUnix)
+		return r.openJWS(compact, &parts, h, nowUnix)
 	case n == maxParts && accept.JWE && h.alg == keyWrapAlg && h.enc == contentEnc:
-		return r.openJWE(parts, &h, nowUnix)
+		return r.openJWE(&parts, h, nowUnix)
 	}
 	return "", "", AlgorithmRefused
 }
 
-func (r *Ring) openJWS(compact string, parts [maxParts]string, h *header, nowUnix int64) (payload, key string, fault Fault) {
+func (r *Ring) openJWS(compact string, parts *[maxParts]string, h *header, nowUnix int64) (payload, key string, fault Fault) {
 	candidates, n, fault := r.candidates(h, nowUnix, false)
 	if fault != "" {
 		return "", "", fault
@@ -136,7 +138,7 @@ func decodePayload(segment string) (string, bool) {
 // payloadRoom fits the payload and the segment of all but the largest tokens on the stack.
 const payloadRoom = 640
 
-func (r *Ring) openJWE(parts [maxParts]string, h *header, nowUnix int64) (payload, key string, fault Fault) {
+func (r *Ring) openJWE(parts *[maxParts]string, h *header, nowUnix int64) (payload, key string, fault Fault) {
 	candidates, n, fault := r.candidates(h, nowUnix, true)
 	if fault != "" {
 		return "", "", fault

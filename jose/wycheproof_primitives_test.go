@@ -78,7 +78,7 @@ func sealUnder(t testing.TB, cek []byte) (Key, [maxParts]string, header) {
 
 // openParts decodes and decrypts as Ring.openJWE does.
 func openParts(key Key, parts [maxParts]string, h header) (string, Fault) {
-	e, ok := openEnvelope(parts, &h)
+	e, ok := openEnvelope(&parts, &h)
 	if !ok {
 		return "", Malformed
 	}
