@@ -89,7 +89,7 @@ func (p *Proxy) read() (host.Document, []config.Problem) {
 	c, problems := ReadConfig(p.File)
 	if p.gate == nil {
 		p.config = c
-	} else if c.changed(p.config) {
+	} else if !config.Failed(problems) && c.changed(p.config) {
 		problems = append(problems, config.Problem{Path: p.File, Warning: true,
 			Text: "listen, upstream, status or log has changed; restart to apply it"})
 	}

@@ -82,6 +82,9 @@ func TestReload(t *testing.T) {
 			}
 		})
 	}
+	if got := gate.log.lines("restart to apply it"); len(got) > 0 {
+		t.Errorf("a file that cannot be read says nothing of its settings: got %q, want no such line", got)
+	}
 	metrics := gate.probe("GET", "/metrics").body
 	for _, want := range []string{`approovgate_config_reloads_total{result="success"} 3`, `approovgate_config_reloads_total{result="failure"} 4`,
 		"approovgate_config_failing 1", "approovgate_config_last_success_timestamp_seconds"} {
