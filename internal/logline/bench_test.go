@@ -73,3 +73,27 @@ func BenchmarkWriterWithRoom(b *testing.B) {
 
 // What it pays without a Writer.
 func BenchmarkPipe(b *testing.B) { benchWrites(b, pipeReadBy(b)) }
+
+// What a request pays for a line that is held back.
+func BenchmarkSampler(b *testing.B) {
+	s := NewSampler(1)
+	for _, reason := range []string{"token_missing", "token_expired", "signature_invalid", "binding_mismatch"} {
+		for _, route := range []string{"login", "payments", "profile", "search"} {
+			s.Allow(noon, Key{route, reason, "reject"})
+		}
+	}
+	kind := Key{"payments", "signature_invalid", "reject"}
+	b.Run("denied", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			s.Allow(noon, kind)
+		}
+	})
+	b.Run("denied parallel", func(b *testing.B) {
+		b.RunParallel(func(each *testing.PB) {
+			for each.Next() {
+				s.Allow(noon, kind)
+			}
+		})
+	})
+}

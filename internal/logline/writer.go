@@ -125,7 +125,7 @@ func (w *Writer) Close(ctx context.Context) error {
 // run writes lines until Close.
 func (w *Writer) run() {
 	defer close(w.ended)
-	batch := make([]byte, 0, cap(w.waiting))
+	batch := make([]byte, 0, bufferBytes/2)
 	for last := false; !last; {
 		select {
 		case <-w.wake:
