@@ -77,6 +77,10 @@ var (
 		"Connections of clients accepted.", nil, nil)
 	closedDesc = prometheus.NewDesc("approovgate_connections_closed_total",
 		"Connections closed because the limit was reached: idle ones in favour of a newer one, or the newest because none was idle.", []string{"cause"}, nil)
+	linesDesc = prometheus.NewDesc("approovgate_log_lines_dropped_total",
+		"Log lines lost because the log was not read or written fast enough.", nil, nil)
+	lineErrorsDesc = prometheus.NewDesc("approovgate_log_write_errors_total",
+		"Writes to the log that failed; each is tried again.", nil, nil)
 	certificateEndDesc = prometheus.NewDesc("approovgate_certificate_not_after_timestamp_seconds",
 		"When the certificate in force expires, Unix seconds.", []string{"use"}, nil)
 	certificateLoadedDesc = prometheus.NewDesc("approovgate_certificate_loaded_timestamp_seconds",
@@ -86,7 +90,7 @@ var (
 // Describe announces the metrics of a sidecar.
 func (c sidecarCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{inFlightDesc, queuedDesc, shedDesc, panicsDesc, upstreamDesc, faultsDesc, connectionsDesc,
-		connectionLimitDesc, acceptedDesc, closedDesc, certificateEndDesc, certificateLoadedDesc} {
+		connectionLimitDesc, acceptedDesc, closedDesc, certificateEndDesc, certificateLoadedDesc, linesDesc, lineErrorsDesc} {
 		out <- d
 	}
 }
@@ -116,6 +120,10 @@ func (c sidecarCollector) Collect(out chan<- prometheus.Metric) {
 	counter(acceptedDesc, &clients.accepted)
 	counter(closedDesc, &clients.evicted, "idle")
 	counter(closedDesc, &clients.refused, "newest")
+	if lines := c.proxy.Lines; lines != nil {
+		out <- prometheus.MustNewConstMetric(linesDesc, prometheus.CounterValue, float64(lines.Dropped()))
+		out <- prometheus.MustNewConstMetric(lineErrorsDesc, prometheus.CounterValue, float64(lines.Errors()))
+	}
 	for use, pair := range map[string]*pair{"server": c.proxy.certificate, "upstream": c.proxy.upstream.client} {
 		if pair != nil {
 			gauge(certificateEndDesc, float64(pair.live.Load().Leaf.NotAfter.Unix()), use)
