@@ -24,9 +24,10 @@ type exchange struct {
 	stop     func() bool // of the watch on the context; nil: it cannot end
 	state    atomic.Int32
 	response http.Response
-	values   [fewFields]string // of the response's header
-	chunked  [1]string         // Response.TransferEncoding
-	closed   atomic.Bool       // by Close
+	values   [fewFields]string                          // of the response's header
+	chunked  [1]string                                  // Response.TransferEncoding
+	interim  func(status int, header http.Header) error // of 1xx responses; nil: the hook of package httptrace
+	closed   atomic.Bool                                // by Close
 
 	mu      sync.Mutex // guards what follows once the response has been returned
 	in      *buffer    // nil: given back
@@ -105,6 +106,12 @@ func (x *exchange) readHead() error {
 		case hasContent(x.response.Header):
 			return malformed("a 1xx response with content") // RFC 9110 §8.6, RFC 9112 §6.1
 		case status != http.StatusContinue:
+			if x.interim != nil {
+				if err := x.interim(status, x.response.Header); err != nil {
+					return err
+				}
+				continue
+			}
 			trace := httptrace.ContextClientTrace(x.response.Request.Context())
 			if trace != nil && trace.Got1xxResponse != nil {
 				if err := trace.Got1xxResponse(status, textproto.MIMEHeader(x.response.Header)); err != nil {

@@ -44,7 +44,7 @@ func contentLength(req *http.Request) (length int, ok bool) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return 0, req.ContentLength == 0
 	}
-	return int(req.ContentLength), req.ContentLength > 0 && req.ContentLength <= maxBody
+	return int(req.ContentLength), req.ContentLength > 0 && req.ContentLength <= MaxContent
 }
 
 // appendContent appends all of body, which must be as long as was announced. b has room for one byte

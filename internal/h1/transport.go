@@ -16,9 +16,11 @@ import (
 	"time"
 )
 
+// MaxContent bounds a request's content that is taken here, in bytes: it is read before a connection is.
+const MaxContent = 64 << 10
+
 // The bounds. Those of a response's size are checked before anything is believed about it.
 const (
-	maxBody            = 64 << 10 // bytes of a request's content that are read before a connection is taken
 	maxFields          = 500      // lines of a response's header, or of its trailers
 	maxInformational   = 16       // 1xx responses before the final one
 	maxTrailerBytes    = 4 << 10  // of a response's trailers, as in net/http
@@ -77,6 +79,12 @@ type Transport struct {
 // [io.ErrUnexpectedEOF]; what is no valid response is [ErrMalformed]; content that cannot be read from the
 // client is a [*BodyError]. None quotes what the upstream or the client sent.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	return t.Exchange(req, nil)
+}
+
+// Exchange is RoundTrip with a function that is called for each 1xx response but 100 (Continue) in place of
+// the hook of package httptrace, which costs a context and a copy of the request. Nil means the hook.
+func (t *Transport) Exchange(req *http.Request, interim func(status int, header http.Header) error) (*http.Response, error) {
 	out, err := t.encode(req)
 	if err == errNotTaken && t.Fallback != nil {
 		return t.Fallback.RoundTrip(req)
@@ -87,13 +95,13 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	response, err := t.send(req, out.bytes)
+	response, err := t.send(req, out.bytes, interim)
 	t.buffers.put(out)
 	return response, err
 }
 
 // send finds a connection for an encoded request, and perhaps a second one.
-func (t *Transport) send(req *http.Request, out []byte) (*http.Response, error) {
+func (t *Transport) send(req *http.Request, out []byte, interim func(int, http.Header) error) (*http.Response, error) {
 	ctx := req.Context()
 	for again := false; ; {
 		if ctx.Err() != nil {
@@ -111,6 +119,7 @@ func (t *Transport) send(req *http.Request, out []byte) (*http.Response, error) 
 			}
 		}
 		x := newExchange(t, c, req)
+		x.interim = interim
 		err := x.run(out, reused)
 		switch {
 		case err == nil:
