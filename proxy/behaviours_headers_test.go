@@ -73,8 +73,9 @@ func TestForwardedFieldsAreTheGates(t *testing.T) {
 		{"an empty field is replaced", "X-Forwarded-For:", "X-Forwarded-For", "[127.0.0.1]"},
 		{"the host is the request's", "X-Forwarded-Host: forged.example", "X-Forwarded-Host", "[api.example.com]"},
 		{"the scheme is the connection's", "X-Forwarded-Proto: https", "X-Forwarded-Proto", "[http]"},
-		{"Forwarded goes", "Forwarded: for=192.0.2.1;host=forged.example;proto=https", "Forwarded", "[]"},
-		{"X-Forwarded-Port goes", "X-Forwarded-Port: 443", "X-Forwarded-Port", "[]"},
+		{"Forwarded is replaced", "Forwarded: for=192.0.2.1;host=forged.example;proto=https", "Forwarded", `[for=127.0.0.1;host="api.example.com";proto=http]`},
+		{"the port is the request's", "X-Forwarded-Port: 443", "X-Forwarded-Port", "[80]"},
+		{"what else is said of proxies goes", "X-Forwarded-Prefix: /forged", "X-Forwarded-Prefix", "[]"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			gate.get("/x", row.line, token)

@@ -4,8 +4,11 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -39,7 +42,7 @@ func TestInterimResponses(t *testing.T) {
 // TestExpectContinue: a client that waits for a 100 before it sends its body gets one, or the final answer.
 func TestExpectContinue(t *testing.T) {
 	const expects = "Expect: 100-continue"
-	ask := func(t *testing.T, upstream string) *exchange {
+	ask := func(t *testing.T, upstream string) *talk {
 		return run(t, "http://"+upstream, map[string]any{}).open(request("POST", "/x", expects, "Content-Length: 5", "Approov-Token: "+validToken(t, nil)))
 	}
 	t.Run("the backend wants the body", func(t *testing.T) {
@@ -124,14 +127,52 @@ func TestHangUpsArePassedOn(t *testing.T) {
 			t.Error("backend: got no hang-up, want one")
 		}
 	})
-	t.Run("a backend that goes away in the client's body", func(t *testing.T) {
-		e := run(t, "http://"+bareUpstream(t, func(_ net.Conn, in *bufio.Reader) {
-			_, _ = http.ReadRequest(in) // its head is enough
-		}), map[string]any{}).open(request("POST", "/x", "Content-Length: 100", "Approov-Token: "+validToken(t, nil)) + "hello")
-		if got := e.head(t, "POST").StatusCode; got != 502 {
-			t.Errorf("status: got %d, want 502 without a wait for the rest", got)
+}
+
+// TestAnswersDoNotWaitForABodyForever: net/http reads some of a request's body before it answers. A client that
+// never sends it gets its answer all the same when the pause is too long, and gives its connection back.
+func TestAnswersDoNotWaitForABodyForever(t *testing.T) {
+	down, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	down.Close()
+	hangsUp := bareUpstream(t, func(_ net.Conn, in *bufio.Reader) {
+		_, _ = http.ReadRequest(in) // its head is enough
+	})
+	answersEarly := bareUpstream(t, func(conn net.Conn, in *bufio.Reader) {
+		if _, err := http.ReadRequest(in); err == nil {
+			fmt.Fprint(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			_, _ = io.Copy(io.Discard, in) // so that the answer is not reset
 		}
 	})
+	token := "Approov-Token: " + validToken(t, nil)
+	for _, row := range []struct {
+		name, upstream, token, statuses string
+	}{
+		{"a request that the gate refuses", down.Addr().String(), "X-Nothing: 1", "401"},
+		{"a request to a backend that is down", down.Addr().String(), token, "502"},
+		{"a request to a backend that goes away", hangsUp, token, "502 408"},
+		{"a request to a backend that answers before the body", answersEarly, token, "413"},
+	} {
+		for _, framing := range []string{"Content-Length: 100", coded} {
+			t.Run(row.name+", "+framing, func(t *testing.T) {
+				gate := run(t, "http://"+row.upstream, map[string]any{}, limited(map[string]any{"body_timeout": "200ms"}))
+				e := gate.open(request("POST", "/x", framing, row.token))
+				if got := strconv.Itoa(e.head(t, "POST").StatusCode); !strings.Contains(row.statuses, got) {
+					t.Errorf("status: got %s, want %s", got, row.statuses)
+				}
+				if _, err := io.Copy(io.Discard, e.in); err != nil {
+					t.Errorf("connection: got %v, want its end", err)
+				}
+			})
+		}
+	}
+}
+
+// limited is a change to a proxy's limits.
+func limited(limits map[string]any) func(*Proxy) {
+	return func(p *Proxy) { maps.Copy(p.Tree["limits"].(map[string]any), limits) }
 }
 
 // TestClientFaultsAreNotTheUpstreams: a request whose body is malformed is the client's fault. It gets a 400, and

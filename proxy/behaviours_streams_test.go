@@ -14,26 +14,26 @@ import (
 	"time"
 )
 
-// exchange is a request under way: the connection it was sent on and, from there, its response.
-type exchange struct {
+// talk is a request under way: the connection it was sent on and, from there, its response.
+type talk struct {
 	net.Conn
 	in       *bufio.Reader
 	response *http.Response
 }
 
 // open sends a request as it stands and returns without waiting for the response.
-func (r *rig) open(request string) *exchange {
+func (r *rig) open(request string) *talk {
 	r.t.Helper()
 	conn := r.dial()
 	r.t.Cleanup(func() { conn.Close() })
 	if _, err := io.WriteString(conn, request); err != nil {
 		r.t.Fatal(err)
 	}
-	return &exchange{Conn: conn, in: bufio.NewReader(conn)}
+	return &talk{Conn: conn, in: bufio.NewReader(conn)}
 }
 
 // head reads the response up to its body.
-func (e *exchange) head(t *testing.T, method string) *http.Response {
+func (e *talk) head(t *testing.T, method string) *http.Response {
 	t.Helper()
 	response, err := http.ReadResponse(e.in, &http.Request{Method: method})
 	if err != nil {

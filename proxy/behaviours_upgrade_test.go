@@ -16,7 +16,7 @@ const (
 )
 
 // upgrade opens an upgraded connection to a backend that talks as serve does.
-func upgrade(t *testing.T, serve func(conn *net.TCPConn, in *bufio.Reader)) *exchange {
+func upgrade(t *testing.T, serve func(conn *net.TCPConn, in *bufio.Reader)) *talk {
 	t.Helper()
 	upstream := bareUpstream(t, func(conn net.Conn, in *bufio.Reader) {
 		if !readRequest(in) {
