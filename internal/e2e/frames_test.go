@@ -51,6 +51,7 @@ func (c *frameClient) headers(stream uint32, end bool, fields ...string) {
 type onWire struct {
 	frames          []http2.FrameType // HEADERS and DATA, in order
 	fields          map[string]string // of all HEADERS
+	body            string
 	endsWithHeaders bool
 }
 
@@ -78,6 +79,7 @@ func (c *frameClient) answer(stream uint32) onWire {
 			}
 		case *http2.DataFrame:
 			got.frames = append(got.frames, http2.FrameData)
+			got.body += string(f.Data())
 			if f.StreamEnded() {
 				return got
 			}
