@@ -8,6 +8,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	"os"
@@ -108,3 +110,12 @@ func (a *authority) file(t *testing.T) string {
 func (a *authority) client(protocols ...string) *tls.Config {
 	return &tls.Config{RootCAs: a.pool, ServerName: "127.0.0.1", NextProtos: protocols, MinVersion: tls.VersionTLS12}
 }
+
+// server is how a server of the test itself speaks TLS.
+func (a *authority) server(t *testing.T) *tls.Config {
+	t.Helper()
+	return &tls.Config{Certificates: []tls.Certificate{a.issue(t, "bare").pair(t)}, MinVersion: tls.VersionTLS12}
+}
+
+// discard is the log of a server whose clients break rules.
+var discard = log.New(io.Discard, "", 0)

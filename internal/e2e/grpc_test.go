@@ -231,11 +231,16 @@ func manyAtOnce(t *testing.T, client calls.TestServiceClient, _ *service) {
 // receive is the next value of a channel, which must come.
 func receive[T any](t *testing.T, from <-chan T, what string) T {
 	t.Helper()
+	return receiveWithin(t, from, patience, what)
+}
+
+func receiveWithin[T any](t *testing.T, from <-chan T, wait time.Duration, what string) T {
+	t.Helper()
 	select {
 	case value := <-from:
 		return value
-	case <-time.After(patience):
-		t.Fatalf("got no value within %v, want %s", patience, what)
+	case <-time.After(wait):
+		t.Fatalf("got no value within %v, want %s", wait, what)
 		panic("not reached")
 	}
 }
