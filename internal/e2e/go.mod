@@ -4,12 +4,16 @@ go 1.26.0
 
 require (
 	github.com/approovgate/approovgate v0.0.0
+	github.com/chromedp/cdproto v0.159.1
+	github.com/chromedp/chromedp v0.22.1
+	github.com/coder/websocket v1.8.15
 	golang.org/x/net v0.62.0
 	google.golang.org/grpc v1.85.0
 )
 
 require (
 	github.com/fatih/color v1.19.0 // indirect
+	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
 	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/mattn/go-colorable v0.1.14 // indirect
