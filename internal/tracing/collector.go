@@ -68,7 +68,7 @@ func (d delivery) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) err
 func (d delivery) Shutdown(ctx context.Context) error { return d.queue.exporter.Shutdown(ctx) }
 
 // collector posts batches (OpenTelemetry Protocol specification, OTLP/HTTP, binary protobuf). It is an
-// [otlptrace.Client]; OpenTelemetry's own makes the program half as large again, with a gRPC server and
+// otlptrace.Client; OpenTelemetry's own makes the program half as large again, with a gRPC server and
 // its gateway, and obeys a dozen environment variables.
 type collector struct {
 	url     string

@@ -3,6 +3,7 @@ package tracing
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -64,22 +65,49 @@ func TestABatchIsPostedAgainWhereThatMayHelp(t *testing.T) {
 	}
 }
 
-// hanging is a collector that never answers, until the test ends.
-func hanging(t *testing.T) (endpoint string, asked <-chan struct{}) {
+// hanging is a collector that answers only once it is released, at the latest when the test ends.
+func hanging(t *testing.T) (endpoint string, asked <-chan struct{}, release func()) {
 	first, end := make(chan struct{}, 1), make(chan struct{})
-	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		select {
 		case first <- struct{}{}:
 		default:
 		}
+		_, _ = io.Copy(io.Discard, r.Body)
 		<-end
 	}))
-	t.Cleanup(func() { close(end); s.Close() })
-	return s.URL, first
+	release = sync.OnceFunc(func() { close(end) })
+	t.Cleanup(func() { release(); s.Close() })
+	return s.URL, first, release
+}
+
+func TestAQueueThatWasFullTakesSpansAgain(t *testing.T) {
+	endpoint, _, release := hanging(t)
+	tracer, told := newTracer(t, endpoint, 1)
+	const more = 10
+	for range queueSpans + more {
+		serve(tracer, request("GET", "/", nil))
+	}
+	release()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := tracer.spans.ForceFlush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := tracer.spans.waiting.Load(); got != 0 {
+		t.Errorf("after all were delivered: got %d spans waiting, want 0", got)
+	}
+	for range queueSpans {
+		serve(tracer, request("GET", "/", nil))
+	}
+	finish(t, tracer)
+	if got := tracer.Dropped(); got != more || len(told.list()) != 0 {
+		t.Errorf("got %d dropped spans, %v, want %d", got, told.list(), more)
+	}
 }
 
 func TestACollectorThatHangsCostsSpansAndNoTime(t *testing.T) {
-	endpoint, asked := hanging(t)
+	endpoint, asked, _ := hanging(t)
 	tracer, told := newTracer(t, endpoint, 1)
 	const more = 100
 	for range queueSpans + more { // a span that waited for the collector would wait for 10 s
@@ -112,7 +140,7 @@ func TestACollectorThatHangsCostsSpansAndNoTime(t *testing.T) {
 }
 
 func TestShutdownThatHasNoTimeAtAllEndsEverythingToo(t *testing.T) {
-	endpoint, _ := hanging(t)
+	endpoint, _, _ := hanging(t)
 	tracer, _ := newTracer(t, endpoint, 1)
 	serve(tracer, request("GET", "/", nil))
 	ctx, cancel := context.WithCancel(context.Background())

@@ -49,6 +49,7 @@ type Config struct {
 // Tracer starts spans. A nil Tracer starts none, at no cost.
 type Tracer struct {
 	tracer    trace.Tracer
+	options   []trace.SpanStartOption // of every span, made once
 	context   propagation.TraceContext
 	spans     *queue
 	collector *collector
@@ -84,7 +85,11 @@ func New(ctx context.Context, c Config) (*Tracer, error) {
 	limits := sdk.SpanLimits{AttributeValueLengthLimit: attributeBytes, AttributeCountLimit: mostAttributes}
 	provider := sdk.NewTracerProvider(sdk.WithResource(origin), sdk.WithRawSpanLimits(limits), sdk.WithSpanProcessor(spans),
 		sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(c.Sample))))
-	return &Tracer{tracer: provider.Tracer("approovgate", trace.WithInstrumentationVersion(c.Version)), spans: spans, collector: to}, nil
+	return &Tracer{
+		tracer:  provider.Tracer("approovgate", trace.WithInstrumentationVersion(c.Version)),
+		options: []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)},
+		spans:   spans, collector: to,
+	}, nil
 }
 
 // tracesURL is where spans are posted to: OTLP's base endpoint with its path for traces (OpenTelemetry
@@ -115,7 +120,7 @@ func (t *Tracer) Start(r *http.Request) *Span {
 		parent = t.context.Extract(parent, propagation.HeaderCarrier(r.Header))
 	}
 	method := knownMethod(r.Method)
-	_, s := t.tracer.Start(parent, method, trace.WithSpanKind(trace.SpanKindServer))
+	_, s := t.tracer.Start(parent, method, t.options...)
 	if !s.IsRecording() {
 		return nil
 	}

@@ -101,7 +101,10 @@ func TestASpanHoldsNothingThatMustStayHidden(t *testing.T) {
 	if len(collector.spans) != 1 {
 		t.Fatalf("got %d spans, want 1", len(collector.spans))
 	}
-	for _, hidden := range []string{"4711", "203.0.113.77", "198.51.100", "?", "user"} {
+	if got := texts(collector.spans[0].GetAttributes())["url.path"]; got != "/path" {
+		t.Errorf("got the path %q, want /path", got)
+	}
+	for _, hidden := range []string{"4711", "203.0.113.77", "198.51.100", "session", "user"} {
 		if bytes.Contains(collector.raw, []byte(hidden)) {
 			t.Errorf("the spans hold %q: %q", hidden, collector.raw)
 		}
