@@ -35,9 +35,10 @@ var arrows = map[string]struct{ packages, modules []string }{
 	"internal/host":    {gateSide("internal/host"), hostModules},
 	"internal/logline": {nil, nil},
 	"internal/tracing": {nil, tracingModules},
-	"proxy":            {gateSide("internal/host", "internal/logline", "internal/tracing", "proxy"), append(tracingModules, hostModules...)},
-	"cmd/approovgate":  {gateSide("internal/host", "internal/logline", "internal/tracing", "proxy", "cmd/approovgate"), append(tracingModules, hostModules...)},
-	"internal/layout":  {nil, nil},
+	"proxy":            {gateSide("internal/h1", "internal/host", "internal/logline", "internal/tracing", "proxy"), append(tracingModules, proxyModules...)},
+	"cmd/approovgate": {gateSide("internal/h1", "internal/host", "internal/logline", "internal/sdnotify", "internal/tracing", "proxy", "cmd/approovgate"),
+		append(append([]string{"github.com/coreos/go-systemd/v22"}, tracingModules...), proxyModules...)},
+	"internal/layout": {nil, nil},
 }
 
 var tracingModules = []string{
@@ -52,6 +53,8 @@ var hostModules = []string{
 	"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "github.com/prometheus/common",
 	"github.com/prometheus/procfs", "go.yaml.in/yaml/v3", "golang.org/x/sys", "google.golang.org/protobuf",
 }
+
+var proxyModules = append([]string{"github.com/pires/go-proxyproto"}, hostModules...)
 
 func gateSide(more ...string) []string {
 	return append([]string{"jose", "token", "config", "engine", "source", "gate"}, more...)
