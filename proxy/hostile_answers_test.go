@@ -145,9 +145,7 @@ func TestBothFramingsOfAResponse(t *testing.T) {
 // TestUnsolicitedResponses: what the backend says unasked, behind an answer or on an idle connection, never answers
 // anybody, and is not quoted in the log.
 func TestUnsolicitedResponses(t *testing.T) {
-	standard := log.Writer()
-	log.SetOutput(io.Discard) // http.Transport quotes there, past every logger it is given
-	t.Cleanup(func() { log.SetOutput(standard) })
+	silenceTransport(t)
 	const forged = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
 	spoken := make(chan struct{}, 1000)
 	for _, row := range []struct{ name, answer, late string }{
@@ -186,6 +184,14 @@ func TestUnsolicitedResponses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// silenceTransport keeps away what http.Transport writes past every logger it is given: it quotes responses that
+// nobody asked for.
+func silenceTransport(t *testing.T) {
+	standard := log.Writer()
+	log.SetOutput(io.Discard)
+	t.Cleanup(func() { log.SetOutput(standard) })
 }
 
 // TestRequestsAreNotSentTwice: on a connection that the backend closes when the next request comes, a GET may be tried
