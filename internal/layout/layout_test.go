@@ -33,8 +33,8 @@ var dialect = map[string][]string{
 var arrows = map[string]struct{ packages, modules []string }{
 	"mint":            {[]string{"jose", "token"}, []string{"github.com/golang-jwt/jwt/v5"}},
 	"internal/host":   {gateSide("internal/host"), hostModules},
-	"proxy":           {gateSide("internal/host", "proxy"), hostModules},
-	"cmd/approovgate": {gateSide("internal/host", "proxy", "cmd/approovgate"), hostModules},
+	"proxy":           {gateSide("internal/host", "proxy"), proxyModules},
+	"cmd/approovgate": {gateSide("internal/host", "proxy", "cmd/approovgate"), proxyModules},
 	"internal/layout": {nil, nil},
 }
 
@@ -43,6 +43,8 @@ var hostModules = []string{
 	"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "github.com/prometheus/common",
 	"github.com/prometheus/procfs", "go.yaml.in/yaml/v3", "golang.org/x/sys", "google.golang.org/protobuf",
 }
+
+var proxyModules = append([]string{"github.com/pires/go-proxyproto"}, hostModules...)
 
 func gateSide(more ...string) []string {
 	return append([]string{"jose", "token", "config", "engine", "source", "gate"}, more...)

@@ -1,0 +1,65 @@
+package proxy
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/approovgate/approovgate/engine"
+)
+
+// NewLogger returns the logger that l describes. Both formats escape control characters, so that no
+// request can forge a line.
+func NewLogger(w io.Writer, l Log) *slog.Logger {
+	options := &slog.HandlerOptions{Level: l.Level}
+	if l.Text {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// requestLog is where requests are told of.
+type requestLog struct {
+	*slog.Logger
+	access bool // one line for each request when it ends
+}
+
+// decided writes one line for a request that fails its check, whatever becomes of it, and for one that is
+// let through without the binding its route asks for. At debug level every request gets a line.
+func (l *requestLog) decided(r *http.Request, e *exchange) {
+	level, message := slog.LevelInfo, "request rejected"
+	answer := &e.answer
+	switch {
+	case answer.Action == engine.Forward && answer.Verdict == engine.Fail:
+		message = "request would be rejected"
+	case answer.Action == engine.Forward && answer.Unbound:
+		message = "request accepted without binding"
+	case answer.Action == engine.Forward:
+		level, message = slog.LevelDebug, "request forwarded"
+	}
+	if l.Enabled(r.Context(), level) {
+		l.line(r, level, message, e, answer.Attrs(r)...)
+	}
+}
+
+// ended is the access log: one line for each request, with what became of it.
+func (l *requestLog) ended(r *http.Request, e *exchange, w *response, took time.Duration) {
+	if !l.Enabled(r.Context(), slog.LevelInfo) {
+		return
+	}
+	attrs := append(e.answer.Facts(r), slog.Int("status", w.status), slog.Int64("bytes", w.bytes),
+		slog.Float64("seconds", took.Seconds()), slog.String("protocol", r.Proto))
+	l.line(r, slog.LevelInfo, "request", e, attrs...)
+}
+
+// line writes one line about a request. Not by Logger.LogAttrs, which looks up its caller each time: under
+// a flood that shows.
+func (l *requestLog) line(r *http.Request, level slog.Level, message string, e *exchange, attrs ...slog.Attr) {
+	record := slog.NewRecord(time.Now(), level, message, 0)
+	record.AddAttrs(attrs...)
+	if e.id != "" {
+		record.AddAttrs(slog.String("request_id", e.id))
+	}
+	_ = l.Handler().Handle(r.Context(), record) // a log that cannot be written must not stop requests
+}

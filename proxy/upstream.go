@@ -1,0 +1,161 @@
+package proxy
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/approovgate/approovgate/config"
+)
+
+// The bounds of the upstream side that nobody has asked to set. There is no limit on how long a body may
+// take: streams live.
+const (
+	expectContinueTimeout = 1 * time.Second
+	idleUpstreamTimeout   = 90 * time.Second
+	idleUpstreamPerHost   = 1024    // idle connections kept; the default of 2 would dial per request under load
+	maxResponseHeader     = 1 << 20 // bytes
+)
+
+// upstreamSide is the way to the API: the transport in force, which is a new one whenever the files of its
+// certificates change, and what is counted about it.
+type upstreamSide struct {
+	config Upstream
+	limits Limits
+
+	live    atomic.Pointer[http.Transport]
+	client  *pair             // the gate's own certificate; nil: none
+	content [sha256.Size]byte // of the authorities' file when last taken; only refresh touches it
+	stats   *upstreamStats
+}
+
+func newUpstreamSide(c Config) *upstreamSide {
+	u := &upstreamSide{config: c.Upstream, limits: c.Limits, stats: newUpstreamStats()}
+	if c.Upstream.TLS.Cert != "" {
+		u.client = &pair{cert: c.Upstream.TLS.Cert, key: c.Upstream.TLS.Key}
+	}
+	return u
+}
+
+// refresh reads the files of certificates and makes a new transport when they have changed. What cannot be
+// used changes nothing. It reports whether a new one is in force.
+func (u *upstreamSide) refresh(now time.Time) (problems []config.Problem, changed bool) {
+	if u.client != nil {
+		problems, changed = u.client.refresh("upstream_tls", now)
+	}
+	var roots *x509.CertPool // nil: the system's
+	if u.config.TLS.CA != "" {
+		pool, text, err := readAuthorities(u.config.TLS.CA)
+		if err != nil {
+			return append(problems, config.Problem{Path: "upstream_tls.ca", Text: err.Error()}), false
+		}
+		content := sha256.Sum256(text)
+		changed = changed || content != u.content
+		roots, u.content = pool, content
+	}
+	if config.Failed(problems) || u.live.Load() != nil && !changed {
+		return problems, false
+	}
+	if old := u.live.Swap(u.transport(roots)); old != nil {
+		old.CloseIdleConnections() // requests under way keep theirs
+	}
+	return problems, true
+}
+
+// transport makes the connections to the upstream. HTTP/2 is spoken to https upstreams that offer it, and
+// to h2c ones. Nothing is taken from the environment: a proxy variable must not divert what was checked.
+func (u *upstreamSide) transport(roots *x509.CertPool) *http.Transport {
+	protocols := new(http.Protocols)
+	if u.config.H2C {
+		protocols.SetUnencryptedHTTP2(true)
+	} else {
+		protocols.SetHTTP1(true)
+		protocols.SetHTTP2(true)
+	}
+	secure := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, ServerName: u.config.TLS.ServerName}
+	if u.client != nil {
+		secure.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return u.client.live.Load(), nil }
+	}
+	return &http.Transport{
+		DialContext:            u.dial,
+		TLSClientConfig:        secure,
+		TLSHandshakeTimeout:    u.limits.DialTimeout,
+		ResponseHeaderTimeout:  u.limits.ResponseTimeout,
+		ExpectContinueTimeout:  expectContinueTimeout,
+		IdleConnTimeout:        idleUpstreamTimeout,
+		MaxIdleConnsPerHost:    idleUpstreamPerHost,
+		MaxResponseHeaderBytes: maxResponseHeader,
+		DisableCompression:     true, // the client's Accept-Encoding decides, bodies pass untouched
+		Protocols:              protocols,
+	}
+}
+
+// dial connects to the upstream.
+func (u *upstreamSide) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: u.limits.DialTimeout}
+	if u.config.Socket != "" {
+		network, address = "unix", u.config.Socket
+	}
+	return dialer.DialContext(ctx, network, address)
+}
+
+// RoundTrip sends a request to the upstream and counts what becomes of it.
+func (u *upstreamSide) RoundTrip(r *http.Request) (*http.Response, error) {
+	begin := monotonic()
+	response, err := u.live.Load().RoundTrip(r)
+	if err != nil {
+		u.stats.failed(faultOf(r, err))
+		return nil, err
+	}
+	u.stats.answered(response.StatusCode, time.Duration(monotonic()-begin))
+	return response, nil
+}
+
+// close ends the connections that are idle.
+func (u *upstreamSide) close() { u.live.Load().CloseIdleConnections() }
+
+// fault is a kind of failure on the way to the upstream and back.
+type fault int
+
+const (
+	faultConnect  fault = iota // no connection: refused, unreachable, no descriptors left
+	faultTimeout               // no connection or no response header in time
+	faultTLS                   // the upstream could not be verified, or speaks no TLS
+	faultProtocol              // what came is no valid HTTP, or the connection ended early
+	faultClient                // the client went away, or its body could not be read
+	faults                     // how many there are
+)
+
+// faultNames are the kinds as metrics show them.
+var faultNames = [faults]string{"connect", "timeout", "tls", "protocol", "client"}
+
+// faultOf tells kinds of failures apart.
+func faultOf(r *http.Request, err error) fault {
+	var (
+		client *clientError
+		verify *tls.CertificateVerificationError
+		record tls.RecordHeaderError
+		alert  tls.AlertError
+		op     *net.OpError
+		dns    *net.DNSError
+	)
+	switch {
+	case errors.As(err, &client), errors.Is(err, context.Canceled), r.Context().Err() != nil:
+		return faultClient
+	case timedOut(err):
+		return faultTimeout
+	case errors.As(err, &verify), errors.As(err, &record), errors.As(err, &alert):
+		return faultTLS
+	case errors.As(err, &dns), errors.As(err, &op) && op.Op == "dial", errors.Is(err, syscall.EMFILE), errors.Is(err, os.ErrNotExist):
+		return faultConnect
+	}
+	return faultProtocol
+}
