@@ -93,7 +93,7 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, e *exchange) (fo
 	}
 	begin := monotonic()
 	e.answer = h.gate.Ask(r)
-	h.stats.check.Observe(time.Duration(monotonic() - begin).Seconds())
+	h.stats.check.Observe(time.Duration(monotonic() - begin))
 	h.log.decided(r, e)
 	answer := &e.answer
 	if answer.Action != engine.Forward {

@@ -1,12 +1,15 @@
 package proxy
 
 import (
+	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/approovgate/approovgate/engine"
+	"github.com/approovgate/approovgate/internal/logline"
 )
 
 // NewLogger returns the logger that l describes. Both formats escape control characters, so that no
@@ -19,10 +22,18 @@ func NewLogger(w io.Writer, l Log) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, options))
 }
 
+// LostLines is the line, in the format of l, that stands for n lines which could not be written.
+func LostLines(l Log, n uint64) []byte {
+	var line bytes.Buffer
+	NewLogger(&line, Log{Text: l.Text}).Warn("log lines lost: the log was not read or written fast enough", "lines", n)
+	return line.Bytes()
+}
+
 // requestLog is where requests are told of.
 type requestLog struct {
 	*slog.Logger
-	access bool // one line for each request when it ends
+	sampler *logline.Sampler // of lines about decisions
+	access  bool             // one line for each request when it ends
 }
 
 // decided writes one line for a request that fails its check, whatever becomes of it, and for one that is
@@ -38,8 +49,31 @@ func (l *requestLog) decided(r *http.Request, e *exchange) {
 	case answer.Action == engine.Forward:
 		level, message = slog.LevelDebug, "request forwarded"
 	}
-	if l.Enabled(r.Context(), level) {
+	kind := logline.Key{Route: answer.Route, Reason: string(answer.Reason), Action: string(answer.Action)}
+	if l.Enabled(r.Context(), level) && l.sampler.Allow(time.Now(), kind) {
 		l.line(r, level, message, e, answer.Attrs(r)...)
+	}
+}
+
+// summarize writes, once a second, how many decisions of each kind got no line of their own, until ctx ends.
+func (l *requestLog) summarize(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			l.flush(context.WithoutCancel(ctx))
+			return
+		case <-tick.C:
+			l.flush(ctx)
+		}
+	}
+}
+
+func (l *requestLog) flush(ctx context.Context) {
+	for _, skipped := range l.sampler.Flush() {
+		l.LogAttrs(ctx, slog.LevelInfo, "requests not logged one by one", slog.Uint64("requests", skipped.N),
+			slog.String("reason", skipped.Reason), slog.String("action", skipped.Action), slog.String("route", skipped.Route))
 	}
 }
 

@@ -5,38 +5,35 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/approovgate/approovgate/internal/host"
 )
 
 // requestStats are what the handler counts.
 type requestStats struct {
-	check  prometheus.Histogram // seconds of one decision
+	check  *host.Histogram
 	panics atomic.Int64
 }
 
 func newRequestStats() *requestStats {
-	return &requestStats{check: prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "approovgate_check_duration_seconds", Help: "Time that the decision on a request took.",
-		Buckets: []float64{1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 1e-3, 1e-2},
-	})}
+	return &requestStats{check: host.NewHistogram("approovgate_check_duration_seconds", "Time that the decision on a request took.", host.CheckBounds(), nil)}
 }
 
 // upstreamStats are what the way to the upstream counts.
 type upstreamStats struct {
-	duration prometheus.Histogram // seconds until the response header
-	classes  [6]atomic.Int64      // responses by the first digit of their status
+	duration *host.Histogram
+	classes  [6]atomic.Int64 // responses by the first digit of their status
 	faults   [faults]atomic.Int64
 }
 
 func newUpstreamStats() *upstreamStats {
-	return &upstreamStats{duration: prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "approovgate_upstream_duration_seconds", Help: "Time from sending a request until the upstream's response header.",
-		Buckets: []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60},
-	})}
+	return &upstreamStats{duration: host.NewHistogram("approovgate_upstream_duration_seconds",
+		"Time from sending a request until the upstream's response header.", host.UpstreamBounds(), nil)}
 }
 
 // answered notes a response.
 func (s *upstreamStats) answered(status int, took time.Duration) {
-	s.duration.Observe(took.Seconds())
+	s.duration.Observe(took)
 	if class := status / 100; class > 0 && class < len(s.classes) {
 		s.classes[class].Add(1)
 	}
@@ -77,6 +74,10 @@ var (
 		"Connections of clients accepted.", nil, nil)
 	closedDesc = prometheus.NewDesc("approovgate_connections_closed_total",
 		"Connections closed because the limit was reached: idle ones in favour of a newer one, or the newest because none was idle.", []string{"cause"}, nil)
+	linesDesc = prometheus.NewDesc("approovgate_log_lines_dropped_total",
+		"Log lines lost because the log was not read or written fast enough.", nil, nil)
+	lineErrorsDesc = prometheus.NewDesc("approovgate_log_write_errors_total",
+		"Writes to the log that failed; each is tried again.", nil, nil)
 	certificateEndDesc = prometheus.NewDesc("approovgate_certificate_not_after_timestamp_seconds",
 		"When the certificate in force expires, Unix seconds.", []string{"use"}, nil)
 	certificateLoadedDesc = prometheus.NewDesc("approovgate_certificate_loaded_timestamp_seconds",
@@ -86,7 +87,7 @@ var (
 // Describe announces the metrics of a sidecar.
 func (c sidecarCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{inFlightDesc, queuedDesc, shedDesc, panicsDesc, upstreamDesc, faultsDesc, connectionsDesc,
-		connectionLimitDesc, acceptedDesc, closedDesc, certificateEndDesc, certificateLoadedDesc} {
+		connectionLimitDesc, acceptedDesc, closedDesc, certificateEndDesc, certificateLoadedDesc, linesDesc, lineErrorsDesc} {
 		out <- d
 	}
 }
@@ -116,6 +117,10 @@ func (c sidecarCollector) Collect(out chan<- prometheus.Metric) {
 	counter(acceptedDesc, &clients.accepted)
 	counter(closedDesc, &clients.evicted, "idle")
 	counter(closedDesc, &clients.refused, "newest")
+	if lines := c.proxy.Lines; lines != nil {
+		out <- prometheus.MustNewConstMetric(linesDesc, prometheus.CounterValue, float64(lines.Dropped()))
+		out <- prometheus.MustNewConstMetric(lineErrorsDesc, prometheus.CounterValue, float64(lines.Errors()))
+	}
 	for use, pair := range map[string]*pair{"server": c.proxy.certificate, "upstream": c.proxy.upstream.client} {
 		if pair != nil {
 			gauge(certificateEndDesc, float64(pair.live.Load().Leaf.NotAfter.Unix()), use)

@@ -23,6 +23,7 @@ import (
 	"github.com/approovgate/approovgate/config"
 	"github.com/approovgate/approovgate/gate"
 	"github.com/approovgate/approovgate/internal/host"
+	"github.com/approovgate/approovgate/internal/logline"
 )
 
 const (
@@ -38,6 +39,7 @@ type Proxy struct {
 	Now    func() time.Time // the gate's clock; nil: time.Now
 	Reload <-chan os.Signal // each value makes Run read policy and keys again at once; nil: never
 	Ready  func(Addresses)  // called by Run when it accepts connections; nil: nobody is told
+	Lines  *logline.Writer  // what Log writes to, for its metrics; nil: something else
 
 	config      Config     // set by the first load
 	gate        *gate.Gate // nil until Load succeeds
@@ -78,6 +80,12 @@ func (p *Proxy) Load() []config.Problem {
 
 // Config is what Load has read.
 func (p *Proxy) Config() Config { return p.config }
+
+// Alive reports whether the gate can be asked: a watchdog's question.
+func (p *Proxy) Alive() bool {
+	p.gate.Ready() // what matters is that it returns
+	return true
+}
 
 // Size returns how many routes and keys the policy has, after Load.
 func (p *Proxy) Size() (routes, keys int) {
@@ -146,6 +154,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 		running.Go(func() { failed <- status.Serve(listeners.status) })
 	}
 	running.Go(func() { p.refresh(life) })
+	running.Go(func() { h.log.summarize(life) })
 	p.started(listeners.addresses())
 
 	select {
@@ -164,7 +173,7 @@ func (p *Proxy) handler() *handler {
 	c := &p.config
 	return &handler{
 		gate: p.gate, forward: newForwarder(p.upstream, c.RequestID, p.Log), inFlight: newInFlight(c.Limits),
-		log: &requestLog{Logger: p.Log, access: c.Log.Access}, stats: newRequestStats(), draining: &p.draining,
+		log: &requestLog{Logger: p.Log, sampler: logline.NewSampler(c.Log.Sample), access: c.Log.Access}, stats: newRequestStats(), draining: &p.draining,
 		trusted: c.TrustedProxies, requestID: c.RequestID, bodyTimeout: c.Limits.BodyTimeout, stallAfter: c.Limits.WriteTimeout,
 	}
 }
