@@ -282,6 +282,17 @@ func get(client *http.Client, url, token string) answer {
 	return send(client, request)
 }
 
+// refused sends a GET that must not reach the API, which tells if it does.
+func refused(client *http.Client, url, token string) answer {
+	request, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return answer{err: err}
+	}
+	request.Header.Set("Approov-Token", token)
+	request.Header.Set(forgedHeader, "1")
+	return send(client, request)
+}
+
 func send(client *http.Client, request *http.Request) (a answer) {
 	begin := time.Now()
 	defer func() { a.took = time.Since(begin) }()
@@ -402,5 +413,9 @@ func (s *sidecar) descriptors(t *testing.T) int {
 	return len(open)
 }
 
-// terminated is what a supervisor sends.
-const terminated = syscall.SIGTERM
+// The signals that a supervisor sends.
+const (
+	terminated = syscall.SIGTERM
+	killed     = syscall.SIGKILL
+	reload     = syscall.SIGHUP
+)
