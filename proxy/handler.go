@@ -38,13 +38,18 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.draining.Load() {
 		w.Header().Set("Connection", "close") // the client goes elsewhere with its next request
 	}
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = newClientBody(w, r, h.bodyTimeout)
+	}
 	e := exchange{origin: originOf(r, &h.trusted)}
 	if h.requestID != "" {
 		e.id = requestID(r.Header, h.requestID)
 	}
 	if r.ProtoMajor >= 2 || h.log.access {
 		watched := newResponse(w, h.stallWait(r))
-		defer h.finish(r, &e, watched, time.Now())
+		if h.log.access {
+			defer h.log.ended(r, &e, watched, time.Now())
+		}
 		w = watched
 	}
 	if h.admit(w, r, &e) {
@@ -64,16 +69,6 @@ func (h *handler) stallWait(r *http.Request) time.Duration {
 		return h.stallAfter
 	}
 	return 0 // the connection watches itself
-}
-
-// finish is called when a watched request has ended, whichever way.
-func (h *handler) finish(r *http.Request, e *exchange, w *response, begin time.Time) {
-	if w.stall != nil {
-		w.stall.Stop()
-	}
-	if h.log.access {
-		h.log.ended(r, e, w, time.Since(begin))
-	}
 }
 
 // admit asks the gate. It reports whether the request, which is then as the upstream should get it,
@@ -131,9 +126,6 @@ func (h *handler) pass(w http.ResponseWriter, r *http.Request, e *exchange) {
 	defer at.leave()
 	if mayStream(r.Header) {
 		r = r.WithContext(context.WithValue(r.Context(), placeKey{}, at))
-	}
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &clientBody{ReadCloser: r.Body, control: http.NewResponseController(w), timeout: h.bodyTimeout}
 	}
 	h.forward.ServeHTTP(w, r)
 }
