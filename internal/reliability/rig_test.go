@@ -176,7 +176,7 @@ func launch(t *testing.T, c *exec.Cmd) *sidecar {
 		_ = s.process.Kill() // it may have ended, which is as well
 		<-s.ended
 		if t.Failed() {
-			t.Logf("the sidecar's last lines:\n%s", s.log.tail(15))
+			t.Logf("the sidecar's last lines:\n%s", s.log.tail(5))
 		}
 	})
 	return s
@@ -202,7 +202,7 @@ func (s *sidecar) alive(t *testing.T) {
 	t.Helper()
 	select {
 	case <-s.ended:
-		t.Fatalf("the sidecar has ended: %v\n%s", s.exit, s.log.tail(15))
+		t.Fatalf("the sidecar has ended: %v\n%s", s.exit, s.log.tail(5))
 	default:
 	}
 }
@@ -353,10 +353,14 @@ func (j *journal) keep(r io.Reader) {
 	scanner := bufio.NewScanner(r)
 	scanner.Buffer(nil, 1<<20)
 	for scanner.Scan() {
-		j.mu.Lock()
-		j.lines = append(j.lines, scanner.Text())
-		j.mu.Unlock()
+		j.add(scanner.Text())
 	}
+}
+
+func (j *journal) add(line string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lines = append(j.lines, line)
 }
 
 // find is the first line that holds a text, or "".
