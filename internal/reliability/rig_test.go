@@ -266,6 +266,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   string
+	last   bool // of its connection: the sidecar says that it closes
 	err    error
 	took   time.Duration
 }
@@ -302,7 +303,7 @@ func send(client *http.Client, request *http.Request) (a answer) {
 	}
 	defer func() { _ = response.Body.Close() }() // read to its end, or err says why not
 	body, err := io.ReadAll(response.Body)
-	return answer{status: response.StatusCode, header: response.Header, body: string(body), err: err}
+	return answer{status: response.StatusCode, header: response.Header, body: string(body), last: response.Close, err: err}
 }
 
 // newClient keeps up to so many connections open. It ends with the test.
