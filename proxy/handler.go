@@ -16,7 +16,8 @@ import (
 // handler takes a request through the gate and on to the upstream.
 type handler struct {
 	gate     *gate.Gate
-	forward  *httputil.ReverseProxy
+	relay    *relay                 // for the plain kind of request
+	forward  *httputil.ReverseProxy // for all others
 	inFlight *inFlight
 	log      *requestLog
 	stats    *requestStats
@@ -127,7 +128,11 @@ func (h *handler) pass(w http.ResponseWriter, r *http.Request, e *exchange) {
 	if mayStream(r.Header) {
 		r = r.WithContext(context.WithValue(r.Context(), placeKey{}, at))
 	}
-	h.forward.ServeHTTP(w, r)
+	if h.relay.takes(r) {
+		h.relay.ServeHTTP(w, r)
+	} else {
+		h.forward.ServeHTTP(w, r)
+	}
 }
 
 // mayStream reports whether a request asks for something that may stay open for long: another protocol, or
