@@ -25,6 +25,8 @@ type api struct {
 	pause  time.Duration // before the response's header, and once more before its end
 	places chan struct{} // how many requests it works on at once; nil: any number
 
+	hangUp func() // closes the connections to it
+
 	inside  atomic.Int64 // requests it has and has not answered
 	most    atomic.Int64 // the largest inside has been
 	forged  atomic.Int64 // requests that should not have come
@@ -45,7 +47,7 @@ func newAPI(t *testing.T, pause time.Duration, capacity int) *api {
 			t.Errorf("%d requests without a genuine token reached the API, want none", n)
 		}
 	})
-	a.url = server.URL
+	a.url, a.hangUp = server.URL, server.CloseClientConnections
 	return a
 }
 

@@ -15,7 +15,9 @@ import (
 )
 
 // generation is an account's secret after so many rotations: a test key, of no account.
-func generation(n int) []byte { return bytes.Repeat(fmt.Appendf(nil, "test key generation %12d", n), 2) }
+func generation(n int) []byte {
+	return bytes.Repeat(fmt.Appendf(nil, "test key generation %12d", n), 2)
+}
 
 // The key that tokens are made with stands first: a reader that goes through the list while files change then meets it in
 // one of the two files.
@@ -166,6 +168,7 @@ func (u *users) start(t *testing.T) (end func()) {
 	return sync.OnceFunc(func() {
 		close(stop)
 		all.Wait()
+		client.CloseIdleConnections()
 		if n := u.falseRejects.Load(); n > 0 {
 			t.Errorf("%d of %d valid tokens were refused, want none", n, n+u.accepted.Load())
 		}
