@@ -4,9 +4,7 @@ package reliability
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -235,17 +233,4 @@ exec "$@"`
 	flood(t, s, newClient(t, 16, false))
 	s.signal(t, reload)
 	until(t, "it reads its files again", func() bool { return s.log.find(`"msg":"reloaded"`) != "" })
-}
-
-// whole demands that every line is a line: none was cut, or glued to another.
-func (j *journal) whole(t *testing.T) {
-	t.Helper()
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for i, line := range j.lines {
-		var fields map[string]any
-		if err := json.Unmarshal([]byte(line), &fields); err != nil {
-			t.Fatalf("line %d of the log: %v\n%s", i+1, err, fmt.Sprintf("%.300s", line))
-		}
-	}
 }

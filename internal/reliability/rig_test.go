@@ -3,7 +3,6 @@
 package reliability
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
@@ -342,44 +341,6 @@ func freeAddress(t *testing.T) string {
 	}
 	defer func() { _ = l.Close() }() // freed for the sidecar to take
 	return l.Addr().String()
-}
-
-// journal keeps the lines that a process writes.
-type journal struct {
-	mu    sync.Mutex // guards lines
-	lines []string
-}
-
-func (j *journal) keep(r io.Reader) {
-	scanner := bufio.NewScanner(r)
-	scanner.Buffer(nil, 1<<20)
-	for scanner.Scan() {
-		j.add(scanner.Text())
-	}
-}
-
-func (j *journal) add(line string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.lines = append(j.lines, line)
-}
-
-// find is the first line that holds a text, or "".
-func (j *journal) find(part string) string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, line := range j.lines {
-		if strings.Contains(line, part) {
-			return line
-		}
-	}
-	return ""
-}
-
-func (j *journal) tail(n int) string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Join(j.lines[max(0, len(j.lines)-n):], "\n")
 }
 
 // percentile of durations, which it sorts.
