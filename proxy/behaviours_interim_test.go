@@ -115,7 +115,7 @@ func TestHangUpsArePassedOn(t *testing.T) {
 			_, err := io.Copy(io.Discard, r.Body)
 			ended <- err
 		})
-		e := run(t, upstream.URL, map[string]any{}).open(request("POST", "/x", "Content-Length: 100", "Approov-Token: "+validToken(t, nil)) + "hello")
+		e := run(t, upstream.URL, map[string]any{}).open(request("POST", "/x", "Content-Length: 100000", "Approov-Token: "+validToken(t, nil)) + "hello")
 		<-began
 		e.Close()
 		select {

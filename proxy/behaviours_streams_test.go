@@ -130,18 +130,22 @@ func TestEachByteArrivesAtOnce(t *testing.T) {
 	})
 }
 
-// TestEarlyResponse: a backend that answers before it has read the request is heard at once.
+// TestEarlyResponse: a backend that answers before it has read the request is heard, although the client is still
+// sending. (One that pauses meanwhile hears it when its pause is too long: see
+// TestAnswersDoNotWaitForABodyForever.)
 func TestEarlyResponse(t *testing.T) {
 	upstream := bareUpstream(t, func(conn net.Conn, in *bufio.Reader) {
 		if _, err := http.ReadRequest(in); err != nil {
 			return
 		}
 		fmt.Fprint(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
-		_, _ = io.Copy(io.Discard, in) // what is still under way, so that the answer is not reset
+		_, _ = io.CopyN(io.Discard, in, 1<<20) // what is under way, so that the answer is not reset at once
 	})
-	e := run(t, "http://"+upstream, map[string]any{}).open(request("POST", "/x", "Content-Length: 1000000", "Approov-Token: "+validToken(t, nil)) + "the first bytes")
+	e := run(t, "http://"+upstream, map[string]any{}).open(request("POST", "/x", "Content-Length: 1000000000", "Approov-Token: "+validToken(t, nil)))
+	go io.Copy(e, zeros{}) // ends when the gate or this test closes the connection
 	response := e.head(t, "POST")
-	if body, err := io.ReadAll(response.Body); err != nil || response.StatusCode != 413 || string(body) != "big" {
+	body := make([]byte, 3)
+	if _, err := io.ReadFull(response.Body, body); err != nil || response.StatusCode != 413 || string(body) != "big" {
 		t.Errorf("got %d %q, %v, want 413 big", response.StatusCode, body, err)
 	}
 }

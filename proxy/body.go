@@ -29,18 +29,23 @@ type clientBody struct {
 
 // newClientBody watches the body of r.
 func newClientBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) *clientBody {
-	b := &clientBody{ReadCloser: r.Body, control: http.NewResponseController(w), timeout: timeout}
+	b := &clientBody{ReadCloser: r.Body, control: http.NewResponseController(w), timeout: timeout, armed: monotonic()}
 	if r.ProtoMajor >= 2 {
 		b.stall = newStall(timeout, func() { _ = b.control.SetReadDeadline(past) }) // fails where the stream has ended
-	} else {
-		b.arm(monotonic())
 	}
 	return b
 }
 
-func (b *clientBody) arm(now int64) {
-	b.armed = now
-	_ = b.control.SetReadDeadline(time.Now().Add(b.timeout)) // fails where the connection is gone: so will the read
+// boundBody sets the connection's deadline for a request with a body before anything reads it: the gate may
+// refuse the request, and net/http reads some of what it was not asked for.
+func boundBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) {
+	if r.Body != nil && r.Body != http.NoBody && r.ProtoMajor < 2 {
+		arm(http.NewResponseController(w), timeout)
+	}
+}
+
+func arm(control *http.ResponseController, timeout time.Duration) {
+	_ = control.SetReadDeadline(time.Now().Add(timeout)) // fails where the connection is gone: so will the read
 }
 
 // Read waits for the client's next bytes, for as long as the timeout at most.
@@ -49,21 +54,22 @@ func (b *clientBody) Read(p []byte) (int, error) {
 		b.stall.begin()
 		defer b.stall.end()
 	} else if now := monotonic(); now-b.armed > int64(b.timeout/4) {
-		b.arm(now)
+		b.armed = now
+		arm(b.control, b.timeout)
 	}
 	n, err := b.ReadCloser.Read(p)
-	if err == nil {
-		return n, nil
-	}
-	if b.stall == nil {
-		// What follows on the connection is none of the body's business.
-		_ = b.control.SetReadDeadline(time.Time{}) // as above
-	}
-	if err != io.EOF {
+	switch {
+	case err == io.EOF && b.stall == nil:
+		_ = b.control.SetReadDeadline(time.Time{}) // what follows on the connection is none of the body's business
+	case err != nil && err != io.EOF:
 		err = &clientError{err}
 	}
 	return n, err
 }
+
+// Close does nothing. The server closes the body that it made when the request is done with; closing it from
+// here would wait for the rest of it.
+func (b *clientBody) Close() error { return nil }
 
 // past is a deadline that has passed.
 var past = time.Unix(1, 0)

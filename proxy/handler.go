@@ -39,9 +39,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.draining.Load() {
 		w.Header().Set("Connection", "close") // the client goes elsewhere with its next request
 	}
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = newClientBody(w, r, h.bodyTimeout)
-	}
+	boundBody(w, r, h.bodyTimeout)
 	e := exchange{origin: originOf(r, &h.trusted)}
 	if h.requestID != "" {
 		e.id = requestID(r.Header, h.requestID)
@@ -127,6 +125,12 @@ func (h *handler) pass(w http.ResponseWriter, r *http.Request, e *exchange) {
 	defer at.leave()
 	if mayStream(r.Header) {
 		r = r.WithContext(context.WithValue(r.Context(), placeKey{}, at))
+	}
+	if r.Body != nil && r.Body != http.NoBody {
+		// In a copy: net/http looks at the body it made to see whether the client waits for 100 (Continue).
+		outgoing := *r
+		outgoing.Body = newClientBody(w, r, h.bodyTimeout)
+		r = &outgoing
 	}
 	if h.relay.takes(r) {
 		h.relay.ServeHTTP(w, r)
