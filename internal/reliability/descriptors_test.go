@@ -35,10 +35,15 @@ func TestTooFewDescriptors(t *testing.T) {
 	if traffic.broken > 0 {
 		t.Errorf("got %d of %d requests without an answer, the last %q; want none", traffic.broken, traffic.right+traffic.broken, traffic.last)
 	}
+	// A client that the machine holds up between connecting and asking cannot be told from a hostile one.
+	if most := (traffic.right + traffic.broken) / 100; traffic.repeated > most {
+		t.Errorf("got %d of %d requests repeated, the last %q; want at most %d", traffic.repeated, traffic.right+traffic.broken, traffic.last, most)
+	}
 	open := s.descriptors(t)
 	attack.end()
-	t.Logf("limit %d, %d connections of no use: %d requests answered right, %d not at all; %d descriptors open",
-		limit, hostile, traffic.right, traffic.broken, open)
+	t.Logf("limit %d, %d connections of no use: %d requests answered right, %d of them when repeated, %d not at all; %d descriptors open; %v connections made room, %v were turned away",
+		limit, hostile, traffic.right, traffic.repeated, traffic.broken, open,
+		s.metric(t, `approovgate_connections_closed_total{cause="idle"}`), s.metric(t, `approovgate_connections_closed_total{cause="newest"}`))
 	recovered(t, s, newClient(t, 1, false), traffic.genuine)
 }
 
@@ -110,9 +115,9 @@ func (s *siege) end() {
 type visitors struct {
 	url, genuine, forged string
 
-	mu                   sync.Mutex // guards what follows
-	right, wrong, broken int
-	last                 string // what was wrong or broken
+	mu                             sync.Mutex // guards what follows
+	right, repeated, wrong, broken int
+	last                           string // what was wrong or broken
 }
 
 // run lets them ask for a time: over one connection each, or over a new one for each request.
@@ -137,16 +142,19 @@ func (v *visitors) run(t *testing.T, duration time.Duration) {
 	all.Wait()
 }
 
+// ask sends a request, and once more if its connection was closed without an answer, as any client would.
 func (v *visitors) ask(client *http.Client, forged bool) {
-	var a answer
-	want := http.StatusOK
-	if forged {
-		a, want = refused(client, v.url, v.forged), http.StatusUnauthorized
-	} else {
-		a = get(client, v.url, v.genuine)
+	a, want := v.once(client, forged)
+	first := a.err
+	if first != nil {
+		a, want = v.once(client, forged)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if first != nil {
+		v.repeated++
+		v.last = first.Error()
+	}
 	switch {
 	case a.err != nil:
 		v.broken++
@@ -157,4 +165,11 @@ func (v *visitors) ask(client *http.Client, forged bool) {
 	default:
 		v.right++
 	}
+}
+
+func (v *visitors) once(client *http.Client, forged bool) (a answer, want int) {
+	if forged {
+		return refused(client, v.url, v.forged), http.StatusUnauthorized
+	}
+	return get(client, v.url, v.genuine), http.StatusOK
 }
