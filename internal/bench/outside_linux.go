@@ -110,7 +110,7 @@ func (o *outside) serveWindow(ctx context.Context, w window) (result, error) {
 	o.pace.from = time.Since(o.start)
 	// At least as long as ordered; longer where other work has starved the proxy of all that time.
 	latest := time.Now().Add(w.Length + slack)
-	for first := true; first || o.unserved(before) && time.Now().Before(latest); first = false {
+	for first := true; first || o.unserved(before) && o.unexpected == 0 && time.Now().Before(latest); first = false {
 		if err := o.turn(ctx, w.Length, false); err != nil {
 			return result{}, err
 		}
