@@ -76,6 +76,19 @@ func lookProgram(name string) (string, error) {
 	return found, err
 }
 
+// versions are what the programs that are not ours call themselves, as far as they are there.
+func versions() []string {
+	var all []string
+	for _, name := range []string{"haproxy", "nginx"} {
+		if found, err := lookProgram(name); err == nil {
+			text, _ := exec.Command(found, "-v").CombinedOutput() // one that cannot tell will not start either
+			words := strings.Fields(strings.TrimPrefix(string(text), "nginx version: "))
+			all = append(all, strings.Join(words[:min(len(words), 3)], " "))
+		}
+	}
+	return all
+}
+
 // freeAddress is an address of loopback on a port that nobody has right now. Our programs let the system choose
 // as they listen; these cannot.
 func freeAddress(ctx context.Context) (string, error) {

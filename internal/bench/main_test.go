@@ -74,7 +74,7 @@ func TestProcessesEndWithTheirStarter(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			command := exec.CommandContext(ctx, self, "-rounds", "1000", "-seconds", "0.1", "-tokens", "1000", "-sleep", "-only", "valid")
 			command.Env = append(os.Environ(), asProgram+"=1")

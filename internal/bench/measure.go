@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -25,7 +26,7 @@ func measure(ctx context.Context, s settings, command string, stdout, stderr io.
 	limit := time.Duration(len(systems)+1)*startTimeout + windows*(s.window+perWindow)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done after %v", limit))
 	defer cancel()
-	about := machine() // before our own load
+	about := strings.Join(append([]string{machine()}, versions()...), ", ") // before our own load
 	r, err := newRig(ctx, s, systems, proxyCore, otherCore, stderr)
 	defer r.stop()
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -105,26 +106,36 @@ func (t tables) writeGoals(w io.Writer) {
 	}
 }
 
-// doubts are the rows whose figures are not the proxy's alone.
+// doubts name the rows whose figures are not the proxy's alone.
 func (t tables) doubts() []string {
-	var notes []string
-	doubt := func(r row, format string, args ...any) {
-		notes = append(notes, fmt.Sprintf("%s, %s: "+format, append([]any{r.role, r.title}, args...)...))
-	}
+	var idle, shared, late []string
 	for _, r := range t.rows {
 		if len(r.results) == 0 {
 			continue
 		}
+		where := r.role + ", " + r.title
 		if share := r.over(busyFigure).median; r.eager && share < busyEnough {
-			doubt(r, "its core had work for only %.0f %% of the time, want %.0f %%: requests/s is a lower bound; the CPU time holds",
-				100*share, 100*busyEnough)
+			idle = append(idle, fmt.Sprintf("%s (%.0f %%)", where, 100*share))
 		}
 		if share := r.over(othersFigure).median; share > othersLittle {
-			doubt(r, "its core was busy with other things for %.0f %% of the time, want at most %.0f %%: all suffer but the CPU time, "+
-				"and that a little; repeat on a quiet machine", 100*share, 100*othersLittle)
+			shared = append(shared, fmt.Sprintf("%s (%.0f %%)", where, 100*share))
 		}
-		if late, p99 := r.over(lateFigure).median, r.over(p99Figure).median; r.users && late > lateLittle*p99 {
-			doubt(r, "1 %% of the requests were sent %.2f ms late or more: the load or all its connections were busy, and the latencies have that in them", late)
+		if after := r.over(lateFigure).median; r.users && after > lateLittle*r.over(p99Figure).median {
+			late = append(late, fmt.Sprintf("%s (%.2f ms)", where, after))
+		}
+	}
+	var notes []string
+	for _, doubt := range []struct {
+		rows []string
+		text string
+	}{
+		{idle, fmt.Sprintf("the proxy's core had work for less than %.0f %% of the time, so that requests/s is a lower bound; the CPU time holds", 100*busyEnough)},
+		{shared, fmt.Sprintf("the proxy's core was busy with other things for more than %.0f %% of the time, so that requests/s and latencies are not "+
+			"the proxy's alone, and the CPU time suffers a little; repeat on a quiet machine", 100*othersLittle)},
+		{late, "the load was late, or all its connections were waiting, for one user's request in a hundred, and the latencies have that in them"},
+	} {
+		if len(doubt.rows) > 0 {
+			notes = append(notes, doubt.text+": "+strings.Join(doubt.rows, "; "))
 		}
 	}
 	return notes
