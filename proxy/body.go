@@ -3,6 +3,7 @@ package proxy
 import (
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,50 +14,103 @@ func (e *clientError) Error() string { return "reading the request's body: " + e
 func (e *clientError) Unwrap() error { return e.cause }
 
 // clientBody is a request's body that fails when the client pauses for too long.
+//
+// In HTTP/1.1 the deadline is the connection's and stays set until the body's end, so that it also bounds
+// the server's own reading of what nobody wanted. It moves in steps of a quarter, because setting it for
+// every read would show. In HTTP/2 a deadline that passes ends the stream whether somebody reads or not,
+// and a slow upstream is no fault of the client's: there a timer runs during reads only.
 type clientBody struct {
 	io.ReadCloser
 	control *http.ResponseController
 	timeout time.Duration
-	armed   int64 // monotonic: when the read deadline was last set; 0: it is not
+	armed   int64 // monotonic: when the connection's deadline was last set
+	stall   *stall
 }
 
-// Read waits for the client's next bytes, for as long as the timeout at most. The deadline moves in steps
-// of a quarter, because setting it for every read would show.
+// newClientBody watches the body of r.
+func newClientBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) *clientBody {
+	b := &clientBody{ReadCloser: r.Body, control: http.NewResponseController(w), timeout: timeout}
+	if r.ProtoMajor >= 2 {
+		b.stall = newStall(timeout, func() { _ = b.control.SetReadDeadline(past) }) // fails where the stream has ended
+	} else {
+		b.arm(monotonic())
+	}
+	return b
+}
+
+func (b *clientBody) arm(now int64) {
+	b.armed = now
+	_ = b.control.SetReadDeadline(time.Now().Add(b.timeout)) // fails where the connection is gone: so will the read
+}
+
+// Read waits for the client's next bytes, for as long as the timeout at most.
 func (b *clientBody) Read(p []byte) (int, error) {
-	if now := monotonic(); b.armed == 0 || now-b.armed > int64(b.timeout/4) {
-		b.armed = now
-		_ = b.control.SetReadDeadline(time.Now().Add(b.timeout)) // fails where the connection is gone: so will the read
+	if b.stall != nil {
+		b.stall.begin()
+		defer b.stall.end()
+	} else if now := monotonic(); now-b.armed > int64(b.timeout/4) {
+		b.arm(now)
 	}
 	n, err := b.ReadCloser.Read(p)
 	if err == nil {
 		return n, nil
 	}
-	// What follows on the connection is none of the body's business.
-	b.armed = 0
-	_ = b.control.SetReadDeadline(time.Time{}) // as above
+	if b.stall == nil {
+		// What follows on the connection is none of the body's business.
+		_ = b.control.SetReadDeadline(time.Time{}) // as above
+	}
 	if err != io.EOF {
 		err = &clientError{err}
 	}
 	return n, err
 }
 
+// past is a deadline that has passed.
+var past = time.Unix(1, 0)
+
+// stall acts when something between begin and end takes too long.
+type stall struct {
+	timer   *time.Timer
+	wait    time.Duration
+	running atomic.Bool
+}
+
+func newStall(wait time.Duration, act func()) *stall {
+	s := &stall{wait: wait}
+	s.timer = time.AfterFunc(wait, func() {
+		if s.running.Load() {
+			act()
+		}
+	})
+	s.timer.Stop()
+	return s
+}
+
+func (s *stall) begin() {
+	s.running.Store(true)
+	s.timer.Reset(s.wait)
+}
+
+func (s *stall) end() {
+	s.running.Store(false)
+	s.timer.Stop()
+}
+
 // response is a client's end of a request whose outcome somebody wants to know, or that needs a watch of its
 // own: in HTTP/2 a client that takes nothing stalls its stream, not the connection.
 type response struct {
 	http.ResponseWriter
-	status int   // 0: none yet
-	bytes  int64 // of the body
-	stall  *time.Timer
-	wait   time.Duration
+	status int    // 0: none yet
+	bytes  int64  // of the body
+	stall  *stall // nil: the connection watches itself
 }
 
-// newResponse watches w. A wait of 0 leaves stalls to the connection. The caller calls done.
+// newResponse watches w. A wait of 0 leaves stalls to the connection.
 func newResponse(w http.ResponseWriter, wait time.Duration) *response {
-	r := &response{ResponseWriter: w, wait: wait}
+	r := &response{ResponseWriter: w}
 	if wait > 0 {
 		control := http.NewResponseController(w)
-		r.stall = time.AfterFunc(wait, func() { _ = control.SetWriteDeadline(time.Unix(1, 0)) }) // ends the stream; if it cannot, it has ended
-		r.stall.Stop()
+		r.stall = newStall(wait, func() { _ = control.SetWriteDeadline(past) }) // ends the stream; if it cannot, it has ended
 	}
 	return r
 }
@@ -78,8 +132,8 @@ func (r *response) Write(p []byte) (int, error) {
 		r.status = http.StatusOK
 	}
 	if r.stall != nil {
-		r.stall.Reset(r.wait)
-		defer r.stall.Stop()
+		r.stall.begin()
+		defer r.stall.end()
 	}
 	n, err := r.ResponseWriter.Write(p)
 	r.bytes += int64(n)
@@ -89,8 +143,8 @@ func (r *response) Write(p []byte) (int, error) {
 // FlushError passes on what is buffered, and fails as Write does.
 func (r *response) FlushError() error {
 	if r.stall != nil {
-		r.stall.Reset(r.wait)
-		defer r.stall.Stop()
+		r.stall.begin()
+		defer r.stall.end()
 	}
 	return http.NewResponseController(r.ResponseWriter).Flush()
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/approovgate/approovgate/gate"
+	"github.com/approovgate/approovgate/internal/h1"
 )
 
 // The constant bodies of our own answers. Clients learn nothing else; the log knows more.
@@ -49,11 +50,10 @@ func upstreamFailed(log *slog.Logger) func(http.ResponseWriter, *http.Request, e
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		// The outgoing request may carry what a bound query parameter holds: the log shows its path only.
 		request := slog.Group("request", "method", r.Method, "host", r.Host, "path", r.URL.Path)
-		var client *clientError
 		switch {
-		case errors.As(err, &client):
+		case fromClient(err):
 			status, body := http.StatusBadRequest, bodyMalformed
-			if timedOut(client) {
+			if timedOut(err) {
 				status, body = http.StatusRequestTimeout, bodySlow
 			}
 			log.LogAttrs(r.Context(), slog.LevelDebug, "request body not readable", slog.Int("status", status), request)
@@ -73,6 +73,15 @@ func upstreamFailed(log *slog.Logger) func(http.ResponseWriter, *http.Request, e
 			slog.Int("status", status), slog.String("error", upstreamText(err)), request)
 		answerFault(w, r, status, body)
 	}
+}
+
+// fromClient reports whether err is about the content that the client sends.
+func fromClient(err error) bool {
+	var (
+		reading *clientError
+		content *h1.BodyError
+	)
+	return errors.As(err, &reading) || errors.As(err, &content)
 }
 
 func timedOut(err error) bool {

@@ -35,7 +35,7 @@ func newForwarder(upstream *upstreamSide, requestID string, log *slog.Logger) *h
 // decided on: the query in particular byte for byte, although ReverseProxy has cleaned it by now.
 // ReverseProxy has also taken out what a client's Connection named; the headers that are ours stay.
 func rewriteTo(upstream *url.URL, requestID string) func(*httputil.ProxyRequest) {
-	ours := []string{headerForwarded, headerFor, headerHost, headerPort, headerProto}
+	ours := originHeaders[:]
 	if requestID != "" {
 		ours = append(ours, requestID)
 	}

@@ -16,7 +16,8 @@ import (
 // handler takes a request through the gate and on to the upstream.
 type handler struct {
 	gate     *gate.Gate
-	forward  *httputil.ReverseProxy
+	relay    *relay                 // for the plain kind of request
+	forward  *httputil.ReverseProxy // for all others
 	inFlight *inFlight
 	log      *requestLog
 	stats    *requestStats
@@ -38,13 +39,18 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.draining.Load() {
 		w.Header().Set("Connection", "close") // the client goes elsewhere with its next request
 	}
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = newClientBody(w, r, h.bodyTimeout)
+	}
 	e := exchange{origin: originOf(r, &h.trusted)}
 	if h.requestID != "" {
 		e.id = requestID(r.Header, h.requestID)
 	}
 	if r.ProtoMajor >= 2 || h.log.access {
 		watched := newResponse(w, h.stallWait(r))
-		defer h.finish(r, &e, watched, time.Now())
+		if h.log.access {
+			defer h.log.ended(r, &e, watched, time.Now())
+		}
 		w = watched
 	}
 	if h.admit(w, r, &e) {
@@ -66,16 +72,6 @@ func (h *handler) stallWait(r *http.Request) time.Duration {
 	return 0 // the connection watches itself
 }
 
-// finish is called when a watched request has ended, whichever way.
-func (h *handler) finish(r *http.Request, e *exchange, w *response, begin time.Time) {
-	if w.stall != nil {
-		w.stall.Stop()
-	}
-	if h.log.access {
-		h.log.ended(r, e, w, time.Since(begin))
-	}
-}
-
 // admit asks the gate. It reports whether the request, which is then as the upstream should get it,
 // may be forwarded; if not, it has answered. A panic on the way is a fault of ours: the request is
 // answered 500 and not forwarded, and the process lives.
@@ -93,7 +89,7 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, e *exchange) (fo
 	}
 	begin := monotonic()
 	e.answer = h.gate.Ask(r)
-	h.stats.check.Observe(time.Duration(monotonic() - begin).Seconds())
+	h.stats.check.Observe(time.Duration(monotonic() - begin))
 	h.log.decided(r, e)
 	answer := &e.answer
 	if answer.Action != engine.Forward {
@@ -132,10 +128,11 @@ func (h *handler) pass(w http.ResponseWriter, r *http.Request, e *exchange) {
 	if mayStream(r.Header) {
 		r = r.WithContext(context.WithValue(r.Context(), placeKey{}, at))
 	}
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &clientBody{ReadCloser: r.Body, control: http.NewResponseController(w), timeout: h.bodyTimeout}
+	if h.relay.takes(r) {
+		h.relay.ServeHTTP(w, r)
+	} else {
+		h.forward.ServeHTTP(w, r)
 	}
-	h.forward.ServeHTTP(w, r)
 }
 
 // mayStream reports whether a request asks for something that may stay open for long: another protocol, or

@@ -78,12 +78,12 @@ func (l *requestLog) flush(ctx context.Context) {
 }
 
 // ended is the access log: one line for each request, with what became of it.
-func (l *requestLog) ended(r *http.Request, e *exchange, w *response, took time.Duration) {
+func (l *requestLog) ended(r *http.Request, e *exchange, w *response, begin time.Time) {
 	if !l.Enabled(r.Context(), slog.LevelInfo) {
 		return
 	}
 	attrs := append(e.answer.Facts(r), slog.Int("status", w.status), slog.Int64("bytes", w.bytes),
-		slog.Float64("seconds", took.Seconds()), slog.String("protocol", r.Proto))
+		slog.Float64("seconds", time.Since(begin).Seconds()), slog.String("protocol", r.Proto))
 	l.line(r, slog.LevelInfo, "request", e, attrs...)
 }
 

@@ -5,38 +5,35 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/approovgate/approovgate/internal/host"
 )
 
 // requestStats are what the handler counts.
 type requestStats struct {
-	check  prometheus.Histogram // seconds of one decision
+	check  *host.Histogram
 	panics atomic.Int64
 }
 
 func newRequestStats() *requestStats {
-	return &requestStats{check: prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "approovgate_check_duration_seconds", Help: "Time that the decision on a request took.",
-		Buckets: []float64{1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 1e-3, 1e-2},
-	})}
+	return &requestStats{check: host.NewHistogram("approovgate_check_duration_seconds", "Time that the decision on a request took.", host.CheckBounds(), nil)}
 }
 
 // upstreamStats are what the way to the upstream counts.
 type upstreamStats struct {
-	duration prometheus.Histogram // seconds until the response header
-	classes  [6]atomic.Int64      // responses by the first digit of their status
+	duration *host.Histogram
+	classes  [6]atomic.Int64 // responses by the first digit of their status
 	faults   [faults]atomic.Int64
 }
 
 func newUpstreamStats() *upstreamStats {
-	return &upstreamStats{duration: prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "approovgate_upstream_duration_seconds", Help: "Time from sending a request until the upstream's response header.",
-		Buckets: []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60},
-	})}
+	return &upstreamStats{duration: host.NewHistogram("approovgate_upstream_duration_seconds",
+		"Time from sending a request until the upstream's response header.", host.UpstreamBounds(), nil)}
 }
 
 // answered notes a response.
 func (s *upstreamStats) answered(status int, took time.Duration) {
-	s.duration.Observe(took.Seconds())
+	s.duration.Observe(took)
 	if class := status / 100; class > 0 && class < len(s.classes) {
 		s.classes[class].Add(1)
 	}

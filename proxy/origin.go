@@ -211,6 +211,8 @@ const (
 	headerProto     = "X-Forwarded-Proto"
 )
 
+var originHeaders = [...]string{headerForwarded, headerFor, headerHost, headerPort, headerProto}
+
 // write tells the upstream the origin, in place of whatever the client claimed.
 func (o *origin) write(h http.Header) {
 	deleteClaims(h)

@@ -172,8 +172,10 @@ func (p *Proxy) Run(ctx context.Context) error {
 func (p *Proxy) handler() *handler {
 	c := &p.config
 	return &handler{
-		gate: p.gate, forward: newForwarder(p.upstream, c.RequestID, p.Log), inFlight: newInFlight(c.Limits),
-		log: &requestLog{Logger: p.Log, sampler: logline.NewSampler(c.Log.Sample), access: c.Log.Access}, stats: newRequestStats(), draining: &p.draining,
+		gate: p.gate, forward: newForwarder(p.upstream, c.RequestID, p.Log),
+		relay:    &relay{upstream: p.upstream, requestID: c.RequestID, buffers: new(bufferPool), failed: upstreamFailed(p.Log)},
+		inFlight: newInFlight(c.Limits),
+		log:      &requestLog{Logger: p.Log, sampler: logline.NewSampler(c.Log.Sample), access: c.Log.Access}, stats: newRequestStats(), draining: &p.draining,
 		trusted: c.TrustedProxies, requestID: c.RequestID, bodyTimeout: c.Limits.BodyTimeout, stallAfter: c.Limits.WriteTimeout,
 	}
 }

@@ -8,12 +8,14 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/approovgate/approovgate/config"
+	"github.com/approovgate/approovgate/internal/h1"
 )
 
 // The bounds of the upstream side that nobody has asked to set. There is no limit on how long a body may
@@ -32,6 +34,7 @@ type upstreamSide struct {
 	limits Limits
 
 	live    atomic.Pointer[http.Transport]
+	lean    *h1.Transport     // for what relay takes; nil: the upstream speaks something else than plain HTTP/1.1
 	client  *pair             // the gate's own certificate; nil: none
 	content [sha256.Size]byte // of the authorities' file when last taken; only refresh touches it
 	stats   *upstreamStats
@@ -39,6 +42,14 @@ type upstreamSide struct {
 
 func newUpstreamSide(c Config) *upstreamSide {
 	u := &upstreamSide{config: c.Upstream, limits: c.Limits, stats: newUpstreamStats()}
+	if c.Upstream.lean() {
+		u.lean = &h1.Transport{
+			Dial:    func(ctx context.Context) (net.Conn, error) { return u.dial(ctx, "tcp", addressOf(c.Upstream.URL)) },
+			MaxIdle: idleUpstreamPerHost, IdleTimeout: idleUpstreamTimeout,
+			ResponseHeaderTimeout: c.Limits.ResponseTimeout, MaxHeaderBytes: maxResponseHeader,
+			Fallback: roundTripper(func(r *http.Request) (*http.Response, error) { return u.live.Load().RoundTrip(r) }),
+		}
+	}
 	if c.Upstream.TLS.Cert != "" {
 		u.client = &pair{cert: c.Upstream.TLS.Cert, key: c.Upstream.TLS.Key}
 	}
@@ -111,6 +122,17 @@ func (u *upstreamSide) dial(ctx context.Context, network, address string) (net.C
 func (u *upstreamSide) RoundTrip(r *http.Request) (*http.Response, error) {
 	begin := monotonic()
 	response, err := u.live.Load().RoundTrip(r)
+	return u.counted(r, begin, response, err)
+}
+
+// exchange is RoundTrip for what relay takes.
+func (u *upstreamSide) exchange(r *http.Request, interim func(int, http.Header) error) (*http.Response, error) {
+	begin := monotonic()
+	response, err := u.lean.Exchange(r, interim)
+	return u.counted(r, begin, response, err)
+}
+
+func (u *upstreamSide) counted(r *http.Request, begin int64, response *http.Response, err error) (*http.Response, error) {
 	if err != nil {
 		u.stats.failed(faultOf(r, err))
 		return nil, err
@@ -120,7 +142,26 @@ func (u *upstreamSide) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // close ends the connections that are idle.
-func (u *upstreamSide) close() { u.live.Load().CloseIdleConnections() }
+func (u *upstreamSide) close() {
+	u.live.Load().CloseIdleConnections()
+	if u.lean != nil {
+		u.lean.CloseIdleConnections()
+	}
+}
+
+// roundTripper is a function as a transport.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip calls it.
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// addressOf is the host and port that a URL is dialed at.
+func addressOf(u *url.URL) string {
+	if u.Port() == "" {
+		return net.JoinHostPort(u.Hostname(), "80")
+	}
+	return u.Host
+}
 
 // fault is a kind of failure on the way to the upstream and back.
 type fault int
@@ -140,7 +181,6 @@ var faultNames = [faults]string{"connect", "timeout", "tls", "protocol", "client
 // faultOf tells kinds of failures apart.
 func faultOf(r *http.Request, err error) fault {
 	var (
-		client *clientError
 		verify *tls.CertificateVerificationError
 		record tls.RecordHeaderError
 		alert  tls.AlertError
@@ -148,7 +188,7 @@ func faultOf(r *http.Request, err error) fault {
 		dns    *net.DNSError
 	)
 	switch {
-	case errors.As(err, &client), errors.Is(err, context.Canceled), r.Context().Err() != nil:
+	case fromClient(err), errors.Is(err, context.Canceled), r.Context().Err() != nil:
 		return faultClient
 	case timedOut(err):
 		return faultTimeout

@@ -33,8 +33,8 @@ var dialect = map[string][]string{
 var arrows = map[string]struct{ packages, modules []string }{
 	"mint":            {[]string{"jose", "token"}, []string{"github.com/golang-jwt/jwt/v5"}},
 	"internal/host":   {gateSide("internal/host"), hostModules},
-	"proxy":           {gateSide("internal/host", "internal/logline", "proxy"), proxyModules},
-	"cmd/approovgate": {gateSide("internal/host", "internal/logline", "internal/sdnotify", "proxy", "cmd/approovgate"), append([]string{"github.com/coreos/go-systemd/v22"}, proxyModules...)},
+	"proxy":           {gateSide("internal/h1", "internal/host", "internal/logline", "proxy"), proxyModules},
+	"cmd/approovgate": {gateSide("internal/h1", "internal/host", "internal/logline", "internal/sdnotify", "proxy", "cmd/approovgate"), append([]string{"github.com/coreos/go-systemd/v22"}, proxyModules...)},
 	"internal/layout": {nil, nil},
 }
 

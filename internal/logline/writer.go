@@ -38,7 +38,7 @@ const (
 type Writer struct {
 	out    io.Writer
 	lost   func(n uint64) []byte
-	wake   chan struct{} // holds one value from the first line that waits until run looks
+	wake   chan struct{} // holds one value from the first line until run looks
 	ending chan struct{} // closed by Close
 	ended  chan struct{} // closed by run
 	failed error         // why lines were given up at the end; read after ended
@@ -74,7 +74,7 @@ func (w *Writer) Write(line []byte) (int, error) {
 		size++
 	}
 	w.mu.Lock()
-	first := len(w.waiting) == 0 && w.dropped == w.told
+	first := len(w.waiting) == 0
 	if w.closed || size > cap(w.waiting)-len(w.waiting) {
 		w.dropped++
 	} else {

@@ -184,18 +184,29 @@ func TestALineWithoutNewlineGetsOneAndAnEmptyLineIsNone(t *testing.T) {
 }
 
 func TestALineLongerThanTheBufferIsDropped(t *testing.T) {
-	out := newScripted()
-	w := New(out, lostLine)
-	_, _ = w.Write(make([]byte, bufferBytes))
-	out.wait(t, 1) // told without any other line
-	_, _ = io.WriteString(w, "next\n")
-	if err := closeSoon(t, w); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := out.text(), "lost 1\nnext\n"; got != want {
-		t.Errorf("got %q, want %q", got, want)
+	longest := strings.Repeat("x", bufferBytes/2-1)
+	for name, c := range map[string]struct{ line, want string }{
+		"the longest":                           {longest + "\n", longest + "\n"},
+		"the longest, without its newline":      {longest, longest + "\n"},
+		"one byte too many":                     {longest + "x\n", "lost 1\n"},
+		"a newline too many":                    {longest + "x", "lost 1\n"},
+		"longer than both halves of the buffer": {strings.Repeat(longest, 3), "lost 1\n"},
+	} {
+		out := newScripted()
+		w := New(out, lostLine)
+		_, _ = io.WriteString(w, c.line)
+		out.wait(t, 1) // told without any other line
+		_, _ = io.WriteString(w, "next\n")
+		if err := closeSoon(t, w); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got, want := out.text(), c.want+"next\n"; got != want {
+			t.Errorf("%s: got %d bytes ending in %q, want %d ending in %q", name, len(got), tail(got), len(want), tail(want))
+		}
 	}
 }
+
+func tail(s string) string { return s[max(0, len(s)-20):] }
 
 func TestABlockedPipeDropsWholeLinesAndTellsHowMany(t *testing.T) {
 	reader, writer, err := os.Pipe()
