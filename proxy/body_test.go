@@ -18,15 +18,6 @@ import (
 // brief is a timeout short enough to wait for, and long enough for a busy machine to do what comes before it.
 const brief = 200 * time.Millisecond
 
-// limited sets limits of a proxy before it starts.
-func limited(limits map[string]any) func(*Proxy) {
-	return func(p *Proxy) {
-		for name, value := range limits {
-			p.Tree["limits"].(map[string]any)[name] = value
-		}
-	}
-}
-
 // withH2C lets clients begin with HTTP/2.
 func withH2C(p *Proxy) { p.Tree["h2c"] = true }
 
@@ -180,7 +171,7 @@ func TestAClientThatHangsUpWhileSendingIsNoFault(t *testing.T) {
 	})
 	gate := run(t, upstream.URL, map[string]any{})
 	conn := gate.dial()
-	fmt.Fprintf(conn, "POST /x HTTP/1.1\r\nHost: api.example.com\r\nApproov-Token: %s\r\nContent-Length: 9\r\n\r\nabc", validToken(t, nil))
+	fmt.Fprintf(conn, "POST /x HTTP/1.1\r\nHost: api.example.com\r\nApproov-Token: %s\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc", validToken(t, nil))
 	conn.Close()
 	<-gone
 	gate.log.wait(t, "request body not readable", 1)
@@ -239,7 +230,7 @@ func TestAnUpstreamThatAnswersEarlyHurtsNobody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for range 5 {
 				body, more := io.Pipe()
-				go func() { _, _ = more.Write(make([]byte, 1000)); more.Close() }() // ends when it is read or closed
+				go func() { _, _ = more.Write(make([]byte, 1000)) }() // ends when it is read or closed; there is more to come
 				response := gate.post(client, body)
 				if got, err := io.ReadAll(response.Body); err != nil || string(got) != "ok" {
 					t.Errorf("got %q, %v, want ok", got, err)
@@ -298,10 +289,9 @@ func TestTheBodysDeadlineMovesWithTheBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := new(deadlines)
 		const timeout = time.Minute
-		content := iotest.OneByteReader(strings.NewReader("ab"))
-		body := &clientBody{ReadCloser: io.NopCloser(content), control: http.NewResponseController(conn), timeout: timeout}
-		one := make([]byte, 1)
 		begin := time.Now()
+		body := newClientBody(conn, httptest.NewRequest("POST", "/", iotest.OneByteReader(strings.NewReader("ab"))), timeout)
+		one := make([]byte, 1)
 		for _, pause := range []time.Duration{0, timeout / 8, timeout / 2} { // a, b, the end
 			<-time.After(pause)
 			_, _ = body.Read(one)
@@ -312,8 +302,7 @@ func TestTheBodysDeadlineMovesWithTheBody(t *testing.T) {
 		}
 	})
 	t.Run("a body that fails names the client", func(t *testing.T) {
-		conn := new(deadlines)
-		body := &clientBody{ReadCloser: io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF)), control: http.NewResponseController(conn), timeout: time.Minute}
+		body := newClientBody(new(deadlines), httptest.NewRequest("POST", "/", iotest.ErrReader(io.ErrUnexpectedEOF)), time.Minute)
 		_, err := body.Read(make([]byte, 1))
 		var client *clientError
 		if !errors.As(err, &client) || !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -376,10 +365,8 @@ func (w *lateWriter) SetWriteDeadline(time.Time) error {
 
 func TestAStallNeverOutlivesTheHandler(t *testing.T) {
 	w := &lateWriter{ResponseWriter: httptest.NewRecorder(), setting: make(chan struct{}), ended: make(chan struct{}), late: make(chan bool, 1)}
-	h := &handler{log: &requestLog{}}
 	watched := newResponse(w, time.Millisecond)
 	_, _ = watched.Write([]byte("x"))
-	h.finish(httptest.NewRequest("GET", "/", nil), &exchange{}, watched, time.Now())
 	close(w.ended)
 	if <-w.late {
 		t.Error("the handler ended while the timer was using its writer; want it to wait")
