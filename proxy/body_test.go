@@ -218,28 +218,25 @@ func TestTheBodysDeadlineEndsWithTheBody(t *testing.T) {
 	}
 }
 
-// TestAnUpstreamThatAnswersEarlyHurtsNobody has upstreams that answer before they have the body. The
-// transport goes on reading it when the handler has returned, and must not touch the connection then.
+// TestAnUpstreamThatAnswersEarlyHurtsNobody has an upstream that answers before it has the body. The
+// transport goes on reading that when the handler has returned, and must not touch the stream then: net/http
+// has given its state away, and the process would fall.
 func TestAnUpstreamThatAnswersEarlyHurtsNobody(t *testing.T) {
 	upstream := rawUpstream(t, func(c net.Conn, _ string) {
 		fmt.Fprint(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
 		_, _ = io.Copy(io.Discard, c) // until the gate has enough
 	})
 	gate := run(t, "http://"+upstream, map[string]any{}, withH2C)
-	for name, client := range map[string]*http.Client{"HTTP/2": overHTTP2(t), "HTTP/1.1": {Transport: new(http.Transport), Timeout: patience}} {
-		t.Run(name, func(t *testing.T) {
-			for range 5 {
-				body, more := io.Pipe()
-				go func() { _, _ = more.Write(make([]byte, 1000)) }() // ends when it is read or closed; there is more to come
-				response := gate.post(client, body)
-				if got, err := io.ReadAll(response.Body); err != nil || string(got) != "ok" {
-					t.Errorf("got %q, %v, want ok", got, err)
-				}
-				response.Body.Close()
-				body.Close()
-			}
-			client.CloseIdleConnections()
-		})
+	client := overHTTP2(t)
+	for range 10 {
+		body, more := io.Pipe()
+		go func() { _, _ = more.Write(make([]byte, 1000)) }() // ends when it is read or closed; there is more to come
+		response := gate.post(client, body)
+		if got, err := io.ReadAll(response.Body); err != nil || string(got) != "ok" {
+			t.Errorf("got %q, %v, want ok", got, err)
+		}
+		response.Body.Close()
+		body.Close()
 	}
 }
 
