@@ -3,6 +3,7 @@ package proxy
 import (
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -24,45 +25,86 @@ type clientBody struct {
 	control *http.ResponseController
 	timeout time.Duration
 	armed   int64 // monotonic: when the connection's deadline was last set
+	ended   bool  // the body is complete
 	stall   *stall
+
+	request  *http.Request // whose Trailer the server fills at the body's end
+	trailers http.Header   // the announced ones, as they go on
 }
 
 // newClientBody watches the body of r.
 func newClientBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) *clientBody {
-	b := &clientBody{ReadCloser: r.Body, control: http.NewResponseController(w), timeout: timeout}
+	b := &clientBody{ReadCloser: r.Body, control: http.NewResponseController(w), timeout: timeout, armed: monotonic(), request: r}
+	if len(r.Trailer) > 0 {
+		b.trailers = make(http.Header, len(r.Trailer))
+		for name := range r.Trailer {
+			if isToken(name) {
+				b.trailers[name] = nil
+			}
+		}
+	}
 	if r.ProtoMajor >= 2 {
 		b.stall = newStall(timeout, func() { _ = b.control.SetReadDeadline(past) }) // fails where the stream has ended
-	} else {
-		b.arm(monotonic())
 	}
 	return b
 }
 
-func (b *clientBody) arm(now int64) {
-	b.armed = now
-	_ = b.control.SetReadDeadline(time.Now().Add(b.timeout)) // fails where the connection is gone: so will the read
+// boundBody sets the connection's deadline for a request with a body before anything reads it: the gate may
+// refuse the request, and net/http reads some of what it was not asked for.
+func boundBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) {
+	if r.Body != nil && r.Body != http.NoBody && r.ProtoMajor < 2 {
+		arm(http.NewResponseController(w), timeout)
+	}
+}
+
+func arm(control *http.ResponseController, timeout time.Duration) {
+	_ = control.SetReadDeadline(time.Now().Add(timeout)) // fails where the connection is gone: so will the read
 }
 
 // Read waits for the client's next bytes, for as long as the timeout at most.
 func (b *clientBody) Read(p []byte) (int, error) {
+	if b.ended {
+		return 0, io.EOF // the server may have closed its side: it does once the response has begun
+	}
 	if b.stall != nil {
 		b.stall.begin()
 		defer b.stall.end()
 	} else if now := monotonic(); now-b.armed > int64(b.timeout/4) {
-		b.arm(now)
+		b.armed = now
+		arm(b.control, b.timeout)
 	}
 	n, err := b.ReadCloser.Read(p)
-	if err == nil {
-		return n, nil
-	}
-	if b.stall == nil {
-		// What follows on the connection is none of the body's business.
-		_ = b.control.SetReadDeadline(time.Time{}) // as above
-	}
-	if err != io.EOF {
+	switch {
+	case err == io.EOF:
+		b.ended = true
+		if b.stall == nil {
+			_ = b.control.SetReadDeadline(time.Time{}) // what follows on the connection is none of the body's business
+		}
+		for name := range b.trailers {
+			if values, ok := b.request.Trailer[name]; ok {
+				b.trailers[name] = values // what was not announced could speak for the gate
+			}
+		}
+	case err != nil:
 		err = &clientError{err}
 	}
 	return n, err
+}
+
+// Close does nothing. The server closes the body that it made when the request is done with; closing it from
+// here would wait for the rest of it.
+func (b *clientBody) Close() error { return nil }
+
+// isToken reports whether name may be the name of a header (RFC 9110 §5.6.2). Those of trailers net/http
+// does not check when it reads them.
+func isToken(name string) bool {
+	const allowed = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	for i := 0; i < len(name); i++ {
+		if strings.IndexByte(allowed, name[i]) < 0 {
+			return false
+		}
+	}
+	return name != ""
 }
 
 // past is a deadline that has passed.
@@ -103,11 +145,12 @@ type response struct {
 	status int    // 0: none yet
 	bytes  int64  // of the body
 	stall  *stall // nil: the connection watches itself
+	old    bool   // the client speaks HTTP/1.0
 }
 
 // newResponse watches w. A wait of 0 leaves stalls to the connection.
-func newResponse(w http.ResponseWriter, wait time.Duration) *response {
-	r := &response{ResponseWriter: w}
+func newResponse(w http.ResponseWriter, to *http.Request, wait time.Duration) *response {
+	r := &response{ResponseWriter: w, old: !to.ProtoAtLeast(1, 1)}
 	if wait > 0 {
 		control := http.NewResponseController(w)
 		r.stall = newStall(wait, func() { _ = control.SetWriteDeadline(past) }) // ends the stream; if it cannot, it has ended
@@ -118,8 +161,11 @@ func newResponse(w http.ResponseWriter, wait time.Duration) *response {
 // Unwrap lets http.ResponseController find what the server offers.
 func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// WriteHeader notes the status.
+// WriteHeader notes the status. A client of HTTP/1.0 gets no interim ones (RFC 9110 §15.2).
 func (r *response) WriteHeader(status int) {
+	if r.old && status < http.StatusOK {
+		return
+	}
 	if r.status == 0 && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
 		r.status = status
 	}

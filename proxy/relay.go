@@ -49,8 +49,11 @@ func (f *relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer response.Body.Close() // at its end already, unless something fails
+	if err := accept(response); err != nil {
+		f.failed(w, r, err)
+		return
+	}
 	removeHopByHop(response.Header)
-	_ = leaveWhenStreaming(response)
 	to := w.Header()
 	copyHeader(to, response.Header)
 	announced := len(response.Trailer)
@@ -100,6 +103,9 @@ func (f *relay) prepare(r *http.Request) {
 func (f *relay) copy(w http.ResponseWriter, response *http.Response) error {
 	if response.Body == http.NoBody {
 		return nil
+	}
+	if body, ok := response.Body.(interface{ Arrived() bool }); !ok || !body.Arrived() {
+		_ = http.NewResponseController(w).Flush() // the header does not wait for the content; an error comes again
 	}
 	buf := f.buffers.Get()
 	defer f.buffers.Put(buf)
