@@ -55,8 +55,8 @@ func pairFiles(t *testing.T, cert, key string) *pair {
 	return p
 }
 
-// told are problems as text.
-func told(problems []config.Problem) string {
+// problemText is problems as text.
+func problemText(problems []config.Problem) string {
 	var all []string
 	for _, p := range problems {
 		kind := "error"
@@ -113,7 +113,7 @@ func TestPairs(t *testing.T) {
 			}
 			problems, changed := p.refresh("tls", now)
 			begin, part, _ := strings.Cut(row.told, "|")
-			text := told(problems)
+			text := problemText(problems)
 			if !strings.HasPrefix(text, begin) || !strings.Contains(text, part) || row.told == "" && text != "" {
 				t.Errorf("told: got %q, want %q", text, row.told)
 			}
@@ -133,7 +133,7 @@ func TestPairs(t *testing.T) {
 	t.Run("files that are missing are both told", func(t *testing.T) {
 		p := &pair{cert: "/nowhere/cert.pem", key: "/nowhere/key.pem"}
 		problems, changed := p.refresh("tls", now)
-		if text := told(problems); changed || !strings.Contains(text, "error tls.cert") || !strings.Contains(text, "error tls.key") {
+		if text := problemText(problems); changed || !strings.Contains(text, "error tls.cert") || !strings.Contains(text, "error tls.key") {
 			t.Errorf("got %q, %v, want an error for each file", text, changed)
 		}
 	})
