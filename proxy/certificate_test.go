@@ -31,7 +31,7 @@ func certificateOfTest(t *testing.T, serial int64, end time.Time) (cert, key str
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: fmt.Sprint("test ", serial)},
-		NotBefore: end.Add(-48 * time.Hour), NotAfter: end, DNSNames: []string{"gate.example"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: end, DNSNames: []string{"gate.example"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
@@ -44,6 +44,9 @@ func certificateOfTest(t *testing.T, serial int64, end time.Time) (cert, key str
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}))
 }
+
+// farAway is the end of a certificate that outlives every test.
+var farAway = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // pairFiles are the files of a pair in a folder of their own.
 func pairFiles(t *testing.T, cert, key string) *pair {
