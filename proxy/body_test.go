@@ -244,19 +244,20 @@ func TestAnUpstreamThatAnswersEarlyHurtsNobody(t *testing.T) {
 func TestALongAnswerBeforeTheBodyHasCome(t *testing.T) {
 	t.Parallel()
 	begun := make(chan struct{})
-	upstream := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).EnableFullDuplex()
-		_, _ = io.WriteString(w, "first")
-		_ = http.NewResponseController(w).Flush()
-		close(begun)
-		select {
-		case <-r.Context().Done():
-		case <-time.After(3 * brief):
+	upstream := bareUpstream(t, func(conn net.Conn, in *bufio.Reader) {
+		for line := ""; line != "\r\n"; { // the head alone: what else comes does not matter to it
+			var err error
+			if line, err = in.ReadString('\n'); err != nil {
+				return
+			}
 		}
-		_, _ = io.WriteString(w, " and later")
-		_, _ = io.Copy(io.Discard, r.Body) // the server of this test must not read it beside us
+		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\nfirst")
+		close(begun)
+		<-time.After(3 * brief)
+		fmt.Fprint(conn, " and later")
+		_, _ = io.Copy(io.Discard, in) // until the gate has enough
 	})
-	gate := run(t, upstream.URL, map[string]any{}, limited(map[string]any{"body_timeout": brief.String()}))
+	gate := run(t, "http://"+upstream, map[string]any{}, limited(map[string]any{"body_timeout": brief.String()}))
 	conn := gate.dial()
 	defer conn.Close()
 	fmt.Fprintf(conn, "POST /x HTTP/1.1\r\nHost: api.example.com\r\nApproov-Token: %s\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", validToken(t, nil))
