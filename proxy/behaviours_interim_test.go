@@ -39,6 +39,15 @@ func TestInterimResponses(t *testing.T) {
 	}
 }
 
+// TestHTTP10GetsNoInterimResponses: such a client would take one for the final response (RFC 9110 §15.2).
+func TestHTTP10GetsNoInterimResponses(t *testing.T) {
+	upstream := bareUpstream(t, answering("HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"))
+	e := run(t, "http://"+upstream, map[string]any{}).open("GET /x HTTP/1.0\r\nHost: api.example.com\r\nApproov-Token: " + validToken(t, nil) + "\r\n\r\n")
+	if got := e.head(t, "GET").StatusCode; got != 200 {
+		t.Errorf("status: got %d, want 200", got)
+	}
+}
+
 // TestExpectContinue: a client that waits for a 100 before it sends its body gets one, or the final answer.
 func TestExpectContinue(t *testing.T) {
 	const expects = "Expect: 100-continue"
@@ -115,7 +124,7 @@ func TestHangUpsArePassedOn(t *testing.T) {
 			_, err := io.Copy(io.Discard, r.Body)
 			ended <- err
 		})
-		e := run(t, upstream.URL, map[string]any{}).open(request("POST", "/x", "Content-Length: 100000", "Approov-Token: "+validToken(t, nil)) + "hello")
+		e := run(t, upstream.URL, map[string]any{}).open(request("POST", "/x", coded, "Approov-Token: "+validToken(t, nil)) + chunk("hello"))
 		<-began
 		e.Close()
 		select {
@@ -129,8 +138,9 @@ func TestHangUpsArePassedOn(t *testing.T) {
 	})
 }
 
-// TestAnswersDoNotWaitForABodyForever: net/http reads some of a request's body before it answers. A client that
-// never sends it gets its answer all the same when the pause is too long, and gives its connection back.
+// TestAnswersDoNotWaitForABodyForever: a little content is read before the backend is asked, and net/http reads some
+// before it answers. A client that never sends it gets an answer all the same when its pause is too long, and
+// gives its connection back.
 func TestAnswersDoNotWaitForABodyForever(t *testing.T) {
 	down, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -151,9 +161,9 @@ func TestAnswersDoNotWaitForABodyForever(t *testing.T) {
 		name, upstream, token, statuses string
 	}{
 		{"a request that the gate refuses", down.Addr().String(), "X-Nothing: 1", "401"},
-		{"a request to a backend that is down", down.Addr().String(), token, "502"},
+		{"a request to a backend that is down", down.Addr().String(), token, "502 408"},
 		{"a request to a backend that goes away", hangsUp, token, "502 408"},
-		{"a request to a backend that answers before the body", answersEarly, token, "413"},
+		{"a request to a backend that answers before the body", answersEarly, token, "413 408"},
 	} {
 		for _, framing := range []string{"Content-Length: 100000", coded} {
 			t.Run(row.name+", "+framing, func(t *testing.T) {

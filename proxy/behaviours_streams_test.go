@@ -139,7 +139,7 @@ func TestEarlyResponse(t *testing.T) {
 			return
 		}
 		fmt.Fprint(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
-		_, _ = io.CopyN(io.Discard, in, 1<<20) // what is under way, so that the answer is not reset at once
+		_, _ = io.Copy(io.Discard, in) // what is under way, so that the answer is not reset
 	})
 	e := run(t, "http://"+upstream, map[string]any{}).open(request("POST", "/x", "Content-Length: 1000000000", "Approov-Token: "+validToken(t, nil)))
 	go io.Copy(e, zeros{}) // ends when the gate or this test closes the connection
@@ -238,29 +238,34 @@ func TestTornResponsesStayTorn(t *testing.T) {
 	}
 }
 
-// TestTornRequestsStayTorn: the backend must not take half a request for a whole one.
+// TestTornRequestsStayTorn: the backend must not take half a request for a whole one. It may get nothing at all.
 func TestTornRequestsStayTorn(t *testing.T) {
 	for _, row := range []struct{ name, framing, body string }{
-		{"a length that is not reached", "Content-Length: 100000", "hello"},
+		{"a short length that is not reached", "Content-Length: 100", "hello"},
+		{"a long length that is not reached", "Content-Length: 1000000", "hello"},
 		{"chunks without a last one", coded, chunk("hello")},
 		{"a chunk's size that is none", coded, chunk("hello") + "zz\r\n"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			read := make(chan error, 1)
-			began := make(chan struct{})
+			outcome := make(chan error, 1)
 			upstream := newUpstream(t, func(_ http.ResponseWriter, r *http.Request) {
-				_, err := io.ReadFull(r.Body, make([]byte, 5))
-				close(began)
-				if err == nil {
-					_, err = io.Copy(io.Discard, r.Body)
-				}
-				read <- err
+				_, err := io.Copy(io.Discard, r.Body)
+				outcome <- err
 			})
-			e := run(t, upstream.URL, map[string]any{}).open(request("POST", "/x", row.framing, "Approov-Token: "+validToken(t, nil)) + row.body)
-			<-began
+			gate := run(t, upstream.URL, map[string]any{})
+			e := gate.open(request("POST", "/x", row.framing, "Approov-Token: "+validToken(t, nil)) + row.body)
+			gate.log.wait(t, "request forwarded", 1)
 			e.Close()
-			if err := <-read; err == nil {
-				t.Error("backend: got a whole body, want an error")
+			if err := gate.stop(); err != nil {
+				t.Fatal(err)
+			}
+			upstream.Close() // waits for the handler
+			select {
+			case err := <-outcome:
+				if err == nil {
+					t.Error("backend: got a whole body, want an error or no request")
+				}
+			default:
 			}
 		})
 	}

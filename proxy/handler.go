@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/approovgate/approovgate/engine"
 	"github.com/approovgate/approovgate/gate"
+	"github.com/approovgate/approovgate/internal/tracing"
 )
 
 // handler takes a request through the gate and on to the upstream.
@@ -22,6 +24,7 @@ type handler struct {
 	log      *requestLog
 	stats    *requestStats
 	draining *atomic.Bool
+	tracer   *tracing.Tracer // nil: no spans
 
 	trusted     Peers
 	requestID   string // the header; empty: none
@@ -44,8 +47,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.requestID != "" {
 		e.id = requestID(r.Header, h.requestID)
 	}
-	if r.ProtoMajor >= 2 || h.log.access {
-		watched := newResponse(w, h.stallWait(r))
+	r, e.span = h.trace(r)
+	if r.ProtoMajor >= 2 || !r.ProtoAtLeast(1, 1) || h.log.access || e.span != nil {
+		watched := newResponse(w, r, h.stallWait(r))
+		defer func() { e.span.End(watched.status) }()
 		if h.log.access {
 			defer h.log.ended(r, &e, watched, time.Now())
 		}
@@ -61,6 +66,7 @@ type exchange struct {
 	id     string // empty: request ids are switched off
 	origin origin
 	answer gate.Answer
+	span   *tracing.Span // nil: the request is not traced
 }
 
 func (h *handler) stallWait(r *http.Request) time.Duration {
@@ -89,6 +95,8 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, e *exchange) (fo
 	e.answer = h.gate.Ask(r)
 	h.stats.check.Observe(time.Duration(monotonic() - begin))
 	h.log.decided(r, e)
+	e.span.Decision(tracing.Decision{Verdict: string(e.answer.Verdict), Reason: string(e.answer.Reason), Action: string(e.answer.Action),
+		Mode: string(e.answer.Mode), Route: e.answer.Route})
 	answer := &e.answer
 	if answer.Action != engine.Forward {
 		h.nameRequest(w, e)
@@ -154,9 +162,15 @@ func mayStream(h http.Header) bool {
 	return false
 }
 
-// leaveWhenStreaming is a ReverseProxy's ModifyResponse: what has turned into a stream no longer counts as
-// in flight, since streams would fill all places. They are bounded with the connections.
-func leaveWhenStreaming(response *http.Response) error {
+// errStatus is what an upstream's answer with an impossible status is.
+var errStatus = errors.New("the status is no HTTP status")
+
+// accept is a ReverseProxy's ModifyResponse: what has turned into a stream no longer counts as in flight,
+// since streams would fill all places. They are bounded with the connections.
+func accept(response *http.Response) error {
+	if response.StatusCode < http.StatusContinue {
+		return errStatus // net/http would panic
+	}
 	if response.StatusCode != http.StatusSwitchingProtocols && !strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") {
 		return nil
 	}

@@ -50,7 +50,7 @@ func (w smugglingWords) chunks() []payload {
 	return append(all,
 		payload{name: "chunk: no last chunk", text: w.post(coded) + chunk(w.hidden), cut: true},
 		payload{name: "chunk: a last chunk without its empty line", text: w.post(coded) + chunk(w.hidden) + "0\r\n", cut: true},
-		payload{name: "a body that breaks off", text: w.post("Content-Length: 100000") + w.hidden, cut: true})
+		payload{name: "a body that breaks off", text: w.post("Content-Length: 1000000") + w.hidden, cut: true})
 }
 
 func oneByteChunks(text string) string {

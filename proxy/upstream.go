@@ -32,16 +32,21 @@ const (
 type upstreamSide struct {
 	config Upstream
 	limits Limits
+	traced bool // requests may have spans
 
-	live    atomic.Pointer[http.Transport]
-	lean    *h1.Transport     // for what relay takes; nil: the upstream speaks something else than plain HTTP/1.1
+	live atomic.Pointer[http.Transport]
+
+	// lean is for what relay takes; nil: the upstream speaks something else than plain HTTP/1.1. Where it is,
+	// live keeps no connections: http.Transport may hand one to the next request before it has seen that the
+	// upstream had sent more than its answer, which then is that request's answer.
+	lean    *h1.Transport
 	client  *pair             // the gate's own certificate; nil: none
 	content [sha256.Size]byte // of the authorities' file when last taken; only refresh touches it
 	stats   *upstreamStats
 }
 
 func newUpstreamSide(c Config) *upstreamSide {
-	u := &upstreamSide{config: c.Upstream, limits: c.Limits, stats: newUpstreamStats()}
+	u := &upstreamSide{config: c.Upstream, limits: c.Limits, stats: newUpstreamStats(), traced: c.Tracing.Endpoint != ""}
 	if c.Upstream.lean() {
 		u.lean = &h1.Transport{
 			Dial:    func(ctx context.Context) (net.Conn, error) { return u.dial(ctx, "tcp", addressOf(c.Upstream.URL)) },
@@ -104,7 +109,8 @@ func (u *upstreamSide) transport(roots *x509.CertPool) *http.Transport {
 		IdleConnTimeout:        idleUpstreamTimeout,
 		MaxIdleConnsPerHost:    idleUpstreamPerHost,
 		MaxResponseHeaderBytes: maxResponseHeader,
-		DisableCompression:     true, // the client's Accept-Encoding decides, bodies pass untouched
+		DisableKeepAlives:      u.lean != nil, // see there
+		DisableCompression:     true,          // the client's Accept-Encoding decides, bodies pass untouched
 		Protocols:              protocols,
 	}
 }
@@ -134,10 +140,13 @@ func (u *upstreamSide) exchange(r *http.Request, interim func(int, http.Header) 
 
 func (u *upstreamSide) counted(r *http.Request, begin int64, response *http.Response, err error) (*http.Response, error) {
 	if err != nil {
-		u.stats.failed(faultOf(r, err))
+		kind := faultOf(r, err)
+		u.stats.failed(kind)
+		u.trace(r, 0, faultNames[kind])
 		return nil, err
 	}
 	u.stats.answered(response.StatusCode, time.Duration(monotonic()-begin))
+	u.trace(r, response.StatusCode, "")
 	return response, nil
 }
 
