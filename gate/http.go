@@ -105,7 +105,7 @@ func setTarget(r *http.Request, target string) {
 // strip deletes the client's copies of the headers that speak for the gate, and every alias of those,
 // of the token header and, when enforcing, of headers that the token is bound to: a backend that folds
 // names could take the alias for the header that was checked. The token header itself goes or stays as
-// the policy says.
+// the policy says. Headers that name another target go too.
 func (a *Answer) strip(header http.Header) {
 	p := &a.s.policy
 	up := &p.Upstream
@@ -119,7 +119,7 @@ func (a *Answer) strip(header http.Header) {
 			if !a.keepsToken() {
 				delete(header, name)
 			}
-		case engine.SameHeader(name, p.Token.Header) || speaksForGate(name, up) || isAlias(name, bound):
+		case engine.SameHeader(name, p.Token.Header) || speaksForGate(name, up) || isAlias(name, bound) || overridesTarget(name):
 			delete(header, name)
 		}
 	}
@@ -133,6 +133,12 @@ func isAlias(name string, of []string) bool {
 		}
 	}
 	return false
+}
+
+// overridesTarget reports whether a header names another path than the request line. Some frameworks believe
+// it, and would serve what the gate has not decided on.
+func overridesTarget(name string) bool {
+	return engine.SameHeader(name, "X-Original-Url") || engine.SameHeader(name, "X-Rewrite-Url")
 }
 
 // speaksForGate reports whether a header may be taken for one that carries the verdict.
@@ -177,10 +183,17 @@ func set(header http.Header, name string, value []string) {
 }
 
 // Refuse answers a request that is not to be forwarded. The body is the same for every reason, unless
-// the policy asks for details (respond.details).
+// the policy asks for details (respond.details). A gRPC call is answered in gRPC's way.
 func (a *Answer) Refuse(w http.ResponseWriter, r *http.Request) {
 	respond := &a.s.policy.Respond
 	status := a.Status(r)
+	message := "unauthorized"
+	if respond.Details {
+		message = string(a.Reason)
+	}
+	if AnswerGRPC(w, r, status, message) {
+		return
+	}
 	body, contentType := respond.Body, respond.ContentType
 	if respond.Details {
 		body, contentType = details(&a.Decision), "application/json"

@@ -12,33 +12,27 @@ import (
 	"time"
 
 	"github.com/approovgate/approovgate/engine"
+	"github.com/approovgate/approovgate/token"
 )
 
 const (
 	maxLogged = 256 // bytes of a path or host in a log line
-	mostAttrs = 18  // facts of one decision
+	mostAttrs = 19  // facts of one decision
 )
 
 // Attrs are the facts of a decision that may be logged: never a token, a secret or a bound value, of
 // the query nothing, and of device and address only what privacy allows. Claims are there only if a key
 // has verified the token.
 func (a *Answer) Attrs(r *http.Request) []slog.Attr {
-	attrs := append(make([]slog.Attr, 0, mostAttrs),
-		slog.String("verdict", string(a.Verdict)),
-		slog.String("reason", string(a.Reason)),
-		slog.String("action", string(a.Action)),
-		slog.String("mode", string(a.Mode)),
-		slog.String("route", a.Route),
-		slog.String("method", clip(r.Method)),
-		slog.String("host", clip(behindUser(r.Host))),
-		slog.String("path", clip(path(&a.Decision, r))),
-		slog.String("client", a.s.address(r.RemoteAddr)),
-	)
+	attrs := a.Facts(r)
 	if a.Action != engine.Forward {
 		attrs = append(attrs, slog.Int("status", a.Status(r)))
 	}
 	if values := r.Header[a.s.policy.Token.Header]; len(values) == 1 && values[0] != "" {
 		attrs = append(attrs, slog.String("token_id", tokenID(values[0])))
+		if sip := token.SIP(values[0]); sip != "" {
+			attrs = append(attrs, slog.String("sip", sip))
+		}
 	}
 	if a.Key == "" {
 		return attrs
@@ -55,6 +49,25 @@ func (a *Answer) Attrs(r *http.Request) []slog.Attr {
 	add("iss", c.Issuer)
 	add("arc", c.ARC)
 	add("anno", strings.Join(c.Annotations(), ","))
+	return attrs
+}
+
+// Facts are the first of Attrs: what was decided about which request. They are there for a request that
+// was not decided on, too.
+func (a *Answer) Facts(r *http.Request) []slog.Attr {
+	attrs := append(make([]slog.Attr, 0, mostAttrs),
+		slog.String("verdict", string(a.Verdict)),
+		slog.String("reason", string(a.Reason)),
+		slog.String("action", string(a.Action)),
+		slog.String("mode", string(a.Mode)),
+		slog.String("route", a.Route),
+		slog.String("method", clip(r.Method)),
+		slog.String("host", clip(behindUser(r.Host))),
+		slog.String("path", clip(path(&a.Decision, r))),
+	)
+	if a.s != nil {
+		attrs = append(attrs, slog.String("client", a.s.address(r.RemoteAddr)))
+	}
 	return attrs
 }
 
@@ -92,11 +105,34 @@ func behindUser(authority string) string {
 	return authority[strings.LastIndexByte(authority, '@')+1:]
 }
 
+// clip makes a client's text fit for a log line.
 func clip(text string) string {
 	if len(text) > maxLogged {
-		return text[:maxLogged] + "…"
+		text = text[:maxLogged] + "…"
 	}
-	return text
+	return Printable(text)
+}
+
+// Printable is text without what could move a terminal's cursor or turn its text around and what log
+// formats do not escape: DEL, the C1 control characters and the marks of writing direction.
+func Printable(text string) string {
+	plain := true
+	for i := 0; i < len(text); i++ {
+		if text[i] >= 0x7f {
+			plain = false
+		}
+	}
+	if plain {
+		return text
+	}
+	return strings.Map(printable, text)
+}
+
+func printable(r rune) rune {
+	if r >= 0x7f && r <= 0x9f || r == 0x61c || r >= 0x200e && r <= 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+		return '\ufffd'
+	}
+	return r
 }
 
 // tokenID tells tokens apart in a log without showing them: 8 bytes of the SHA-256.

@@ -83,7 +83,7 @@ func TestLogLinesHoldNoSecrets(t *testing.T) {
 		line, _ := logged(t, g, r)
 		parts := strings.Split(compact, ".")
 		secret := testKey("account")
-		wantAbsent(t, row.name, line, "BOUND-", compact, parts[1], parts[2], parts[2][:6], device, string(secret), base64.StdEncoding.EncodeToString(secret),
+		wantAbsent(t, row.name, line, "BOUND-", compact, parts[1], parts[2], parts[2][:7], device, string(secret), base64.StdEncoding.EncodeToString(secret),
 			fmt.Sprintf("%x", secret), bound["pay"].(string), "203.0.113.7")
 	}
 }

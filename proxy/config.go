@@ -1,12 +1,11 @@
 package proxy
 
 import (
-	"io"
 	"log/slog"
-	"net"
+	"net/http"
 	"net/url"
 	"path/filepath"
-	"slices"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -17,34 +16,40 @@ import (
 // Config is the sidecar's own file: where it listens, what it protects, how it logs, and the gate
 // policy. Listen, Upstream and one of Policy and PolicyFile are required.
 type Config struct {
-	Listen     []string      // listen: host:port, one or a list; an empty host means all addresses
-	Upstream   *url.URL      // upstream: http://host:port or https://host:port, without a path
-	Status     string        // status: host:port for /live, /ready and /metrics; empty: none
-	Log        Log           // log
-	Policy     config.Policy // policy: the gate policy, inline or as read from PolicyFile
-	PolicyFile string        // policy_file: the gate policy's own file, YAML or JSON; empty: the policy is inline
+	Listen         []Listen      // listen: one address or a list, see Listen
+	TLS            TLS           // tls: the certificate of listeners that speak TLS
+	H2C            bool          // h2c: listeners without TLS also take HTTP/2 from clients that begin with it; default false
+	ProxyProtocol  Peers         // proxy_protocol: whose connections must begin with a PROXY header, version 1 or 2; default nobody's
+	TrustedProxies Peers         // trusted_proxies: whose X-Forwarded-* and Forwarded are believed; default nobody's
+	RequestID      string        // request_id: the header of request ids; default X-Request-Id, "" for none
+	Upstream       Upstream      // upstream and upstream_tls: the API behind the gate
+	Status         string        // status: host:port for /live, /ready and /metrics; empty: none
+	Log            Log           // log
+	Tracing        Tracing       // tracing
+	Limits         Limits        // limits
+	Policy         config.Policy // policy: the gate policy, inline or as read from PolicyFile
+	PolicyFile     string        // policy_file: the gate policy's own file, YAML or JSON; empty: the policy is inline
 }
 
-// Log says what is logged and how. The zero value logs JSON at level info.
+// Log says what is logged and how. The zero value logs JSON at level info, every line.
 type Log struct {
-	Level slog.Level // log.level: debug (every request), info (failing requests), warn or error; default info
-	Text  bool       // log.format: text for people, json for machines; default json
+	Level  slog.Level // log.level: debug (every decision), info (failing requests), warn or error; default info
+	Text   bool       // log.format: text for people, json for machines; default json
+	Access bool       // log.access: one line for each request when it ends; default false
+	Sample int        // log.sample: lines a second about failing requests of one route and reason, the rest is counted; 0: all; default 100
+}
+
+// Tracing says where spans go. The zero value makes none.
+type Tracing struct {
+	Endpoint string  // tracing.endpoint: http(s)://host:port of a collector that takes OTLP over HTTP; empty: no spans
+	Sample   float64 // tracing.sample: share of the requests that bring no trace of their own, 0 to 1; default 1
 }
 
 // changed reports whether c differs from other in what only a restart applies.
 func (c Config) changed(other Config) bool {
-	return !slices.Equal(c.Listen, other.Listen) || c.Status != other.Status || c.Log != other.Log ||
-		c.Upstream != nil && *c.Upstream != *other.Upstream
-}
-
-// NewLogger returns the logger that l describes. Both formats escape control characters, so that no
-// request can forge a line.
-func NewLogger(w io.Writer, l Log) *slog.Logger {
-	options := &slog.HandlerOptions{Level: l.Level}
-	if l.Text {
-		return slog.New(slog.NewTextHandler(w, options))
-	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	c.Policy, other.Policy = config.Policy{}, config.Policy{}
+	c.PolicyFile, other.PolicyFile = "", ""
+	return !reflect.DeepEqual(c, other)
 }
 
 // ReadConfig reads a gate file, YAML or JSON, and the policy's own file if it names one, and reports every
@@ -57,11 +62,9 @@ func ReadConfig(path string) (Config, []config.Problem) {
 	}
 	c, more := DecodeConfig(tree)
 	problems = inFile(path, append(problems, more...))
+	c.resolve(filepath.Dir(path))
 	if c.PolicyFile == "" {
 		return c, problems
-	}
-	if !filepath.IsAbs(c.PolicyFile) {
-		c.PolicyFile = filepath.Join(filepath.Dir(path), c.PolicyFile)
 	}
 	tree, found := host.ReadTree(c.PolicyFile)
 	if !config.Failed(found) {
@@ -70,6 +73,15 @@ func ReadConfig(path string) (Config, []config.Problem) {
 		found = append(found, t.Problems()...)
 	}
 	return c, append(problems, inFile(c.PolicyFile, found)...)
+}
+
+// resolve makes the relative paths of c start at dir. Sockets are left alone: they belong to the process.
+func (c *Config) resolve(dir string) {
+	for _, path := range []*string{&c.PolicyFile, &c.TLS.Cert, &c.TLS.Key, &c.Upstream.TLS.CA, &c.Upstream.TLS.Cert, &c.Upstream.TLS.Key} {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(dir, *path)
+		}
+	}
 }
 
 // inFile puts the file's name before each problem's path.
@@ -87,99 +99,95 @@ func inFile(file string, problems []config.Problem) []config.Problem {
 }
 
 // DecodeConfig makes a Config from a tree and reports every problem at once. It does no I/O: a
-// policy_file is named but not read.
+// policy_file and the files of certificates are named but not read.
 func DecodeConfig(tree map[string]any) (Config, []config.Problem) {
 	t := config.NewTree(tree)
-	c := Config{Listen: listen(t), Upstream: upstream(t), Status: t.Text("status", "")}
+	c := Config{
+		TLS:            decodeTLS(t),
+		H2C:            t.Bool("h2c", false),
+		ProxyProtocol:  decodePeers(t, "proxy_protocol"),
+		TrustedProxies: decodePeers(t, "trusted_proxies"),
+		RequestID:      decodeRequestID(t),
+		Upstream:       decodeUpstream(t),
+		Status:         t.Text("status", ""),
+		Log:            decodeLog(t.Sub("log")),
+		Tracing:        decodeTracing(t.Sub("tracing")),
+		Limits:         decodeLimits(t.Sub("limits")),
+	}
+	c.Listen = decodeListen(t, c.TLS)
 	if c.Status != "" {
 		checkAddress(t, "status", c.Status)
 	}
-	for i, address := range c.Listen {
-		if address == c.Status && !anyPort(address) {
-			t.Refuse("status", "is also a listen address; give it a port of its own")
-		}
-		if c.Upstream != nil && address == c.Upstream.Host {
-			t.Refuse("upstream", "is listen["+strconv.Itoa(i)+"]: the gate would forward to itself")
-		}
-	}
-	l := t.Sub("log")
-	c.Log.Text = l.Choice("format", "json", "json", "text") == "text"
-	// The choices are slog's own names, so this cannot fail.
-	_ = c.Log.Level.UnmarshalText([]byte(l.Choice("level", "info", "debug", "info", "warn", "error")))
-	c.Policy, c.PolicyFile = policy(t)
+	checkTogether(t, &c)
+	c.Policy, c.PolicyFile = decodePolicy(t)
 	return c, t.Problems()
 }
 
-// listen reads the addresses that take requests.
-func listen(t *config.Tree) []string {
-	if !t.Has("listen") {
-		t.Refuse("listen", "is missing; give host:port, such as 127.0.0.1:8080")
-		return nil
-	}
-	addresses := t.List("listen")
-	seen := map[string]bool{}
-	for i, address := range addresses {
-		field := "listen[" + strconv.Itoa(i) + "]"
-		checkAddress(t, field, address)
-		if seen[address] && !anyPort(address) {
-			t.Refuse(field, "is there twice; delete one")
+// checkTogether notes settings that make no sense beside each other.
+func checkTogether(t *config.Tree, c *Config) {
+	secure, plain := false, false
+	for i, l := range c.Listen {
+		if l.Address == c.Status && !anyPort(l.Address) {
+			t.Refuse("status", "is also a listen address; give it a port of its own")
 		}
-		seen[address] = true
+		if c.Upstream.URL != nil && (l.Unix() && l.Address == c.Upstream.Socket || l.Address == c.Upstream.URL.Host) {
+			t.Refuse("upstream", "is listen["+strconv.Itoa(i)+"]: the gate would forward to itself")
+		}
+		secure, plain = secure || l.TLS, plain || !l.TLS
 	}
-	if addresses != nil && len(addresses) == 0 {
-		t.Refuse("listen", "is empty; give host:port, such as 127.0.0.1:8080")
-	}
-	return addresses
-}
-
-// anyPort reports whether the system chooses the port, so that two equal addresses are not the same.
-func anyPort(address string) bool { return strings.HasSuffix(address, ":0") }
-
-// checkAddress notes what keeps address from being host:port.
-func checkAddress(t *config.Tree, field, address string) {
-	name, port, err := net.SplitHostPort(address)
-	if err != nil {
-		t.Refuse(field, "must be host:port, such as 127.0.0.1:8080 or :8080")
+	if c.Listen == nil {
 		return
 	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		t.Refuse(field, "must end in a port number from 0 to 65535")
+	if c.TLS.Cert != "" && !secure {
+		t.Refuse("tls", "is used by no address in listen; delete it, or let one begin with https://")
 	}
-	if strings.ContainsAny(name, "/@?# ") {
-		t.Refuse(field, "must be host:port; the host is an address or a name")
+	if c.H2C && !plain {
+		t.Refuse("h2c", "is for listeners without TLS, and there is none; delete it: with TLS, HTTP/2 is always on")
 	}
 }
 
-// upstream reads the URL of the API behind the gate; nil when it is refused.
-func upstream(t *config.Tree) *url.URL {
-	const want = "must be http://host:port or https://host:port"
-	if !t.Has("upstream") {
-		t.Refuse("upstream", "is missing; it "+want)
-		return nil
-	}
-	const noText = "\x00" // what is no string has been noted by Text already
-	text := t.Text("upstream", noText)
-	if text == noText {
-		return nil
-	}
-	u, err := url.Parse(text)
-	switch {
-	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
-		t.Refuse("upstream", want)
-	case u.User != nil:
-		t.Refuse("upstream", "must not hold a user name or password")
-	case u.Path != "" && u.Path != "/":
-		t.Refuse("upstream", "must not have a path: requests are forwarded with the path that was checked; delete it")
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		t.Refuse("upstream", "must not have a query or fragment; delete it")
-	default:
-		return u
-	}
-	return nil
+// decodeLog reads the section log.
+func decodeLog(t *config.Tree) Log {
+	const mostSampled = 1_000_000
+	l := Log{Access: t.Bool("access", false), Sample: int(t.Int("sample", 100, 0, mostSampled))}
+	l.Text = t.Choice("format", "json", "json", "text") == "text"
+	// The choices are slog's own names, so this cannot fail.
+	_ = l.Level.UnmarshalText([]byte(t.Choice("level", "info", "debug", "info", "warn", "error")))
+	return l
 }
 
-// policy reads the gate policy, or the name of its file.
-func policy(t *config.Tree) (config.Policy, string) {
+// decodeTracing reads the section tracing.
+func decodeTracing(t *config.Tree) Tracing {
+	tr := Tracing{Endpoint: t.Text("endpoint", ""), Sample: 1}
+	text := t.Text("sample", "1")
+	share, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(share >= 0 && share <= 1) {
+		t.Refuse("sample", "must be a share from 0 to 1, such as 0.1")
+	} else {
+		tr.Sample = share
+	}
+	if tr.Endpoint != "" {
+		u, err := url.Parse(tr.Endpoint)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			t.Refuse("endpoint", "must be the URL of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318")
+		}
+	}
+	return tr
+}
+
+// decodeRequestID reads the name of the header of request ids, in canonical form.
+func decodeRequestID(t *config.Tree) string {
+	name := t.Text("request_id", "X-Request-Id")
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
+	if strings.Trim(name, allowed) != "" {
+		t.Refuse("request_id", "must be the name of a header, such as X-Request-Id; \"\" switches request ids off")
+		return ""
+	}
+	return http.CanonicalHeaderKey(name)
+}
+
+// decodePolicy reads the gate policy, or the name of its file.
+func decodePolicy(t *config.Tree) (config.Policy, string) {
 	inline, file := t.Has("policy"), t.Has("policy_file")
 	name := t.Text("policy_file", "")
 	switch {

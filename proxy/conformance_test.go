@@ -41,7 +41,8 @@ func startForCorpus(h conformance.Host) (address string, stop func(), err error)
 	if err := json.Unmarshal([]byte(h.Policy), &policy); err != nil {
 		return "", nil, err
 	}
-	p := &Proxy{Now: h.Now, Tree: map[string]any{"listen": "127.0.0.1:0", "upstream": h.Upstream, "policy": policy}}
+	p := &Proxy{Now: h.Now, Tree: map[string]any{"listen": "127.0.0.1:0", "upstream": h.Upstream,
+		"limits": map[string]any{"drain_delay": "0s"}, "policy": policy}}
 	if problems := p.Load(); config.Failed(problems) {
 		return "", nil, errors.New(fmt.Sprint(problems))
 	}

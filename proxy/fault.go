@@ -11,6 +11,10 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"strings"
+
+	"github.com/approovgate/approovgate/gate"
+	"github.com/approovgate/approovgate/internal/h1"
 )
 
 // The constant bodies of our own answers. Clients learn nothing else; the log knows more.
@@ -19,7 +23,17 @@ const (
 	bodyInternal   = `{"error":"internal_error"}`
 	bodyBadGateway = `{"error":"bad_gateway"}`
 	bodyTimeout    = `{"error":"gateway_timeout"}`
+	bodyOverloaded = `{"error":"overloaded"}`
+	bodyMalformed  = `{"error":"bad_request"}`
+	bodySlow       = `{"error":"request_timeout"}`
 )
+
+// answerFault answers a request that could not be served, a gRPC call in gRPC's way.
+func answerFault(w http.ResponseWriter, r *http.Request, status int, body string) {
+	if !gate.AnswerGRPC(w, r, status, strings.ToLower(http.StatusText(status))) {
+		answerConstant(w, status, body)
+	}
+}
 
 // answerConstant writes one of our own answers.
 func answerConstant(w http.ResponseWriter, status int, body string) {
@@ -30,15 +44,25 @@ func answerConstant(w http.ResponseWriter, status int, body string) {
 	_, _ = io.WriteString(w, body) // a client that is gone cannot be told
 }
 
-// upstreamFailed answers 502, or 504 where time ran out, and writes one log line. A client that hung up
-// is no fault of the upstream and only shows at debug level.
+// upstreamFailed answers 502, or 504 where time ran out, and writes one log line. Where the client is at
+// fault the answer is 400, or 408, and the line shows at debug level only, as does that of one that hung up.
 func upstreamFailed(log *slog.Logger) func(http.ResponseWriter, *http.Request, error) {
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		// The outgoing request may carry what a bound query parameter holds: the log shows its path only.
-		request := slog.Group("request", "method", r.Method, "host", r.Host, "path", r.URL.Path)
-		if errors.Is(err, context.Canceled) || r.Context().Err() != nil {
+		request := slog.Group("request", "method", gate.Printable(r.Method), "host", gate.Printable(r.Host), "path", gate.Printable(r.URL.Path))
+		switch {
+		case clientFault(err) != nil:
+			status, body := http.StatusBadRequest, bodyMalformed
+			if timedOut(clientFault(err)) {
+				status, body = http.StatusRequestTimeout, bodySlow
+			}
+			log.LogAttrs(r.Context(), slog.LevelDebug, "request body not readable", slog.Int("status", status), request)
+			w.Header().Set("Connection", "close")
+			answerFault(w, r, status, body)
+			return
+		case errors.Is(err, context.Canceled) || r.Context().Err() != nil:
 			log.LogAttrs(r.Context(), slog.LevelDebug, "client went away", request)
-			answerConstant(w, http.StatusBadGateway, bodyBadGateway)
+			answerFault(w, r, http.StatusBadGateway, bodyBadGateway)
 			return
 		}
 		status, body := http.StatusBadGateway, bodyBadGateway
@@ -47,8 +71,23 @@ func upstreamFailed(log *slog.Logger) func(http.ResponseWriter, *http.Request, e
 		}
 		log.LogAttrs(r.Context(), slog.LevelError, "upstream failed",
 			slog.Int("status", status), slog.String("error", upstreamText(err)), request)
-		answerConstant(w, status, body)
+		answerFault(w, r, status, body)
 	}
+}
+
+// clientFault is the part of err that is about the content which the client sends; nil if nothing is.
+func clientFault(err error) error {
+	var (
+		reading *clientError
+		content *h1.BodyError
+	)
+	switch {
+	case errors.As(err, &reading):
+		return reading
+	case errors.As(err, &content):
+		return content
+	}
+	return nil
 }
 
 func timedOut(err error) bool {

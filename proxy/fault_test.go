@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/approovgate/approovgate/config"
 )
 
 func TestRefusals(t *testing.T) {
@@ -28,7 +30,7 @@ func TestRefusals(t *testing.T) {
 		{"OPTIONS * is refused in log mode", "log", request("OPTIONS", "*"), 400},
 		{"OPTIONS * is refused in bypass mode", "bypass", request("OPTIONS", "*"), 405},
 		{"a request without a token is refused", "enforce", request("GET", "/x"), 401},
-		{"a request whose headers exceed the bound is refused", "bypass", request("GET", "/x", "X-Long: "+strings.Repeat("x", 2*maxHeaderBytes)), 431},
+		{"a request whose headers exceed the bound is refused", "bypass", request("GET", "/x", "X-Long: "+strings.Repeat("x", 2*32<<10)), 431},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			gate := run(t, upstream.URL, map[string]any{"mode": row.mode})
@@ -139,14 +141,14 @@ func TestClientThatHangsUpIsNoFault(t *testing.T) {
 
 func TestPanicIsAnsweredAndNotForwarded(t *testing.T) {
 	upstream := newUpstream(t, nil)
-	target, err := url.Parse(upstream.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
 	book := newLogBook()
-	log := NewLogger(book, Log{})
-	// A handler without a gate panics when it asks it.
-	server := httptest.NewServer(newHandler(nil, newForwarder(target, newTransport(nil), log), log))
+	p := &Proxy{Log: NewLogger(book, Log{}), Tree: map[string]any{"listen": "127.0.0.1:0", "upstream": upstream.URL, "policy": map[string]any{"keys": keysOfTest()}}}
+	if problems := p.Load(); config.Failed(problems) {
+		t.Fatal(problems)
+	}
+	h := p.handler()
+	h.gate = nil // so that asking it panics
+	server := httptest.NewServer(h)
 	defer server.Close()
 	for range 2 { // the second request shows that the process lives
 		response, err := http.Get(server.URL)

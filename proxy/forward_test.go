@@ -2,10 +2,12 @@ package proxy
 
 import (
 	"bufio"
-	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -276,10 +278,12 @@ func TestHTTPSUpstream(t *testing.T) {
 	upstream := newUpstream(t, nil)
 	upstream.Close()
 	secure := newTLSUpstream(t)
-	trusted := x509.NewCertPool()
-	trusted.AddCert(secure.Certificate())
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	t.Run("a verified upstream is spoken to in HTTP/2", func(t *testing.T) {
-		gate := run(t, secure.URL, map[string]any{}, func(p *Proxy) { p.roots = trusted })
+		gate := run(t, secure.URL, map[string]any{}, func(p *Proxy) { p.Tree["upstream_tls"] = map[string]any{"ca": ca} })
 		got := gate.get("/x?y=%zz", "Approov-Token: "+validToken(t, nil))
 		if want := "HTTP/2.0 api.example.com /x?y=%zz pass"; got.status != 200 || got.body != want {
 			t.Errorf("got %d %q, want 200 %q", got.status, got.body, want)

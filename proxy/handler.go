@@ -1,77 +1,190 @@
 package proxy
 
 import (
-	"log/slog"
+	"context"
+	"errors"
+	"net"
 	"net/http"
 	"net/http/httputil"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/approovgate/approovgate/engine"
 	"github.com/approovgate/approovgate/gate"
+	"github.com/approovgate/approovgate/internal/tracing"
 )
 
 // handler takes a request through the gate and on to the upstream.
 type handler struct {
-	gate    *gate.Gate
-	forward *httputil.ReverseProxy
-	log     *slog.Logger
+	gate     *gate.Gate
+	relay    *relay                 // for the plain kind of request
+	forward  *httputil.ReverseProxy // for all others
+	inFlight *inFlight
+	log      *requestLog
+	stats    *requestStats
+	draining *atomic.Bool
+	tracer   *tracing.Tracer // nil: no spans
+
+	trusted     Peers
+	requestID   string // the header; empty: none
+	bodyTimeout time.Duration
+	stallAfter  time.Duration // of an HTTP/2 stream whose client takes nothing
 }
 
-func newHandler(g *gate.Gate, forward *httputil.ReverseProxy, log *slog.Logger) *handler {
-	return &handler{gate: g, forward: forward, log: log}
-}
-
-// ServeHTTP is a request's way: the gate's answer, then either the one refusal or the upstream.
+// ServeHTTP is a request's way: the gate's answer, then either the one refusal, or a place among those in
+// flight and the upstream.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h.admit(w, r) {
-		h.forward.ServeHTTP(w, r)
+	if conn := connOf(r); conn != nil {
+		conn.begin()
+		defer conn.end()
 	}
+	if h.draining.Load() {
+		w.Header().Set("Connection", "close") // the client goes elsewhere with its next request
+	}
+	boundBody(w, r, h.bodyTimeout)
+	e := exchange{origin: originOf(r, &h.trusted)}
+	if h.requestID != "" {
+		e.id = requestID(r.Header, h.requestID)
+	}
+	r, e.span = h.trace(r)
+	if r.ProtoMajor >= 2 || !r.ProtoAtLeast(1, 1) || h.log.access || e.span != nil {
+		watched := newResponse(w, r, h.stallWait(r))
+		defer func() { e.span.End(watched.status) }()
+		if h.log.access {
+			defer h.log.ended(r, &e, watched, time.Now())
+		}
+		w = watched
+	}
+	if h.admit(w, r, &e) {
+		h.pass(w, r, &e)
+	}
+}
+
+// exchange is what is known of a request on its way.
+type exchange struct {
+	id     string // empty: request ids are switched off
+	origin origin
+	answer gate.Answer
+	span   *tracing.Span // nil: the request is not traced
+}
+
+func (h *handler) stallWait(r *http.Request) time.Duration {
+	if r.ProtoMajor >= 2 {
+		return h.stallAfter
+	}
+	return 0 // the connection watches itself
 }
 
 // admit asks the gate. It reports whether the request, which is then as the upstream should get it,
 // may be forwarded; if not, it has answered. A panic on the way is a fault of ours: the request is
 // answered 500 and not forwarded, and the process lives.
-func (h *handler) admit(w http.ResponseWriter, r *http.Request) (forward bool) {
+func (h *handler) admit(w http.ResponseWriter, r *http.Request, e *exchange) (forward bool) {
 	defer func() {
 		if value := recover(); value != nil {
-			panicked(r.Context(), h.log, value)
+			panicked(r.Context(), h.log.Logger, value)
+			h.stats.panics.Add(1)
 			answerConstant(w, http.StatusInternalServerError, bodyInternal)
 			forward = false
 		}
 	}()
-	answer := h.gate.Ask(r)
-	h.report(r, &answer)
+	if e.origin.believed {
+		r.RemoteAddr = net.JoinHostPort(e.origin.client, "0")
+	}
+	begin := monotonic()
+	e.answer = h.gate.Ask(r)
+	h.stats.check.Observe(time.Duration(monotonic() - begin))
+	h.log.decided(r, e)
+	e.span.Decision(tracing.Decision{Verdict: string(e.answer.Verdict), Reason: string(e.answer.Reason), Action: string(e.answer.Action),
+		Mode: string(e.answer.Mode), Route: e.answer.Route})
+	answer := &e.answer
 	if answer.Action != engine.Forward {
+		h.nameRequest(w, e)
 		answer.Refuse(w, r)
 		return false
 	}
 	if answer.Target == "" && (r.Method == http.MethodConnect || r.RequestURI == "*") {
 		// A gate-wide bypass forwards even what it could not read. These are not forwarded by any proxy.
+		h.nameRequest(w, e)
 		answerConstant(w, http.StatusMethodNotAllowed, bodyNotAllowed)
 		return false
 	}
 	dropUpgrade(r.Header)
 	answer.Apply(r)
+	e.origin.write(r.Header)
 	return true
 }
 
-// report writes one line for a request that fails its check, whatever becomes of it, and for one that is
-// let through without the binding its route asks for. At debug level every request gets a line.
-func (h *handler) report(r *http.Request, answer *gate.Answer) {
-	level, message := slog.LevelInfo, "request rejected"
-	switch {
-	case answer.Action == engine.Forward && answer.Verdict == engine.Fail:
-		message = "request would be rejected"
-	case answer.Action == engine.Forward && answer.Unbound:
-		message = "request accepted without binding"
-	case answer.Action == engine.Forward:
-		level, message = slog.LevelDebug, "request forwarded"
+// nameRequest tells a client whom we turn away the id that support can ask for.
+func (h *handler) nameRequest(w http.ResponseWriter, e *exchange) {
+	if e.id != "" {
+		w.Header()[h.requestID] = []string{e.id}
 	}
-	if !h.log.Enabled(r.Context(), level) {
+}
+
+// pass sends an admitted request to the upstream as soon as there is a place for it.
+func (h *handler) pass(w http.ResponseWriter, r *http.Request, e *exchange) {
+	if !h.inFlight.enter(r.Context()) {
+		h.nameRequest(w, e)
+		h.shed(w, r)
 		return
 	}
-	// Not Logger.LogAttrs, which looks up its caller for every line: under a flood that shows.
-	line := slog.NewRecord(time.Now(), level, message, 0)
-	line.AddAttrs(answer.Attrs(r)...)
-	_ = h.log.Handler().Handle(r.Context(), line) // a log that cannot be written must not stop requests
+	at := &place{inFlight: h.inFlight}
+	defer at.leave()
+	if mayStream(r.Header) {
+		r = r.WithContext(context.WithValue(r.Context(), placeKey{}, at))
+	}
+	if r.Body != nil && r.Body != http.NoBody {
+		// In a copy: net/http looks at the body it made to see whether the client waits for 100 (Continue).
+		outgoing := *r
+		body := newClientBody(w, r, h.bodyTimeout)
+		outgoing.Body, outgoing.Trailer = body, body.trailers
+		r = &outgoing
+	}
+	if h.relay.takes(r) {
+		h.relay.ServeHTTP(w, r)
+	} else {
+		h.forward.ServeHTTP(w, r)
+	}
+}
+
+// mayStream reports whether a request asks for something that may stay open for long: another protocol, or
+// a stream of events.
+func mayStream(h http.Header) bool {
+	if _, ok := h["Upgrade"]; ok {
+		return true
+	}
+	for _, line := range h["Accept"] {
+		if strings.Contains(line, "text/event-stream") {
+			return true
+		}
+	}
+	return false
+}
+
+// errStatus is what an upstream's answer with an impossible status is.
+var errStatus = errors.New("the status is no HTTP status")
+
+// accept is a ReverseProxy's ModifyResponse: what has turned into a stream no longer counts as in flight,
+// since streams would fill all places. They are bounded with the connections.
+func accept(response *http.Response) error {
+	if response.StatusCode < http.StatusContinue {
+		return errStatus // net/http would panic
+	}
+	if response.StatusCode != http.StatusSwitchingProtocols && !strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") {
+		return nil
+	}
+	if at, ok := response.Request.Context().Value(placeKey{}).(*place); ok {
+		at.leave()
+	}
+	return nil
+}
+
+// shed turns a request away that there was no place for.
+func (h *handler) shed(w http.ResponseWriter, r *http.Request) {
+	if r.Context().Err() != nil {
+		return // the client has gone
+	}
+	w.Header().Set("Retry-After", "1")
+	answerFault(w, r, http.StatusServiceUnavailable, bodyOverloaded)
 }

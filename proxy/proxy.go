@@ -9,7 +9,6 @@ package proxy
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net"
@@ -18,21 +17,19 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/approovgate/approovgate/config"
 	"github.com/approovgate/approovgate/gate"
 	"github.com/approovgate/approovgate/internal/host"
+	"github.com/approovgate/approovgate/internal/logline"
+	"github.com/approovgate/approovgate/internal/tracing"
 )
 
-// The bounds of the listening side. Bodies and responses have none: streams live.
 const (
-	readHeaderTimeout = 10 * time.Second
-	idleTimeout       = 120 * time.Second
-	maxHeaderBytes    = 32 << 10
-	statusTimeout     = 30 * time.Second // for a whole exchange on the status listener
-	shutdownGrace     = 30 * time.Second // for requests in flight when the process is asked to end
-	refreshInterval   = 5 * time.Second  // between two looks at the files of policy and keys
+	statusTimeout   = 30 * time.Second // for a whole exchange on the status listener
+	refreshInterval = 5 * time.Second  // between two looks at the files of policy, keys and certificates
 )
 
 // Proxy is one sidecar. Set File or Tree and what else is wanted, call Load, then Run.
@@ -43,14 +40,18 @@ type Proxy struct {
 	Now    func() time.Time // the gate's clock; nil: time.Now
 	Reload <-chan os.Signal // each value makes Run read policy and keys again at once; nil: never
 	Ready  func(Addresses)  // called by Run when it accepts connections; nil: nobody is told
+	Lines  *logline.Writer  // what Log writes to, for its metrics; nil: something else
 
-	config   Config     // set by the first load
-	gate     *gate.Gate // nil until Load succeeds
-	loader   *host.Loader
-	problems []config.Problem // of the last load or refresh
-	metrics  *host.Metrics
-	draining atomic.Bool
-	roots    *x509.CertPool // what an https upstream is verified against; nil: the system's
+	config      Config     // set by the first load
+	gate        *gate.Gate // nil until Load succeeds
+	loader      *host.Loader
+	problems    []config.Problem // of the last load or refresh
+	certificate *pair            // of the listeners that speak TLS; nil: there are none
+	upstream    *upstreamSide
+	tracer      *tracing.Tracer // nil: no spans
+	clients     *clients
+	metrics     *host.Metrics
+	draining    atomic.Bool
 }
 
 // Addresses are where a running proxy listens, with the ports the system chose for port 0.
@@ -59,17 +60,34 @@ type Addresses struct {
 	Status net.Addr // nil: no status listener
 }
 
-// Load reads the gate file, the policy and the keys and reports all their problems, with complete paths.
-// When one of them is an error, Run will not start.
+// Load reads the gate file, the policy, the keys and the certificates and reports all their problems, with
+// complete paths. When one of them is an error, Run will not start.
 func (p *Proxy) Load() []config.Problem {
 	p.loader = &host.Loader{Read: p.read}
 	g, problems := p.loader.New(gate.Options{Now: p.Now})
-	p.gate, p.problems = g, problems
+	if p.config.TLS.Cert != "" && p.config.TLS.Key != "" {
+		p.certificate = &pair{cert: p.config.TLS.Cert, key: p.config.TLS.Key}
+	}
+	if p.config.Upstream.URL != nil {
+		p.upstream = newUpstreamSide(p.config)
+	}
+	found, _ := p.refreshCertificates()
+	problems = append(problems, found...)
+	p.problems = problems
+	if !config.Failed(problems) {
+		p.gate = g
+	}
 	return problems
 }
 
 // Config is what Load has read.
 func (p *Proxy) Config() Config { return p.config }
+
+// Alive reports whether the gate can be asked: a watchdog's question.
+func (p *Proxy) Alive() bool {
+	p.gate.Ready() // what matters is that it returns
+	return true
+}
 
 // Size returns how many routes and keys the policy has, after Load.
 func (p *Proxy) Size() (routes, keys int) {
@@ -91,7 +109,7 @@ func (p *Proxy) read() (host.Document, []config.Problem) {
 		p.config = c
 	} else if !config.Failed(problems) && c.changed(p.config) {
 		problems = append(problems, config.Problem{Path: p.File, Warning: true,
-			Text: "listen, upstream, status or log has changed; restart to apply it"})
+			Text: "something other than the policy has changed; restart to apply it"})
 	}
 	d := host.Document{Policy: c.Policy, Prefix: p.File + ": policy.", Dir: filepath.Dir(p.File)}
 	if c.PolicyFile != "" {
@@ -101,8 +119,8 @@ func (p *Proxy) read() (host.Document, []config.Problem) {
 }
 
 // Run serves until ctx ends or a listener fails. It then reports not ready, lets the requests in flight
-// finish for at most 30 s, and returns. Everything it starts has ended when it returns. An error means
-// that it could not listen or serve; ctx ending is none.
+// finish for as long as the grace is, and returns. Everything it starts has ended when it returns. An error
+// means that it could not listen or serve; ctx ending is none.
 func (p *Proxy) Run(ctx context.Context) error {
 	if p.gate == nil {
 		return errors.New("the policy and keys are not loaded")
@@ -110,28 +128,39 @@ func (p *Proxy) Run(ctx context.Context) error {
 	if p.Log == nil {
 		p.Log = slog.New(slog.DiscardHandler)
 	}
+	p.clients = newClients(connectionLimit(p.config.Limits), p.config.Limits.WriteTimeout)
 	listeners, err := p.listen(ctx)
 	if err != nil {
 		return err
 	}
-	p.metrics = host.NewMetrics(p.gate)
-	transport := newTransport(p.roots)
-	defer transport.CloseIdleConnections()
+	defer p.upstream.close()
 	life, end := context.WithCancel(context.Background()) // ends what outlives the grace: upgraded connections, the refresher
 	defer end()
-	data := p.server(life, newHandler(p.gate, newForwarder(p.config.Upstream, transport, p.Log), p.Log))
+	if p.tracer, err = p.newTracer(ctx); err != nil {
+		return err
+	}
+	defer p.stopTracer()
+	h := p.handler()
+	p.metrics = host.NewMetrics(p.gate)
+	p.register(h)
+	data := p.server(life, h)
 	status := p.server(life, newStatusHandler(&p.draining, p.gate.Ready, p.metrics.Registry))
 	status.ReadTimeout, status.WriteTimeout = statusTimeout, statusTimeout
 
 	var running sync.WaitGroup // ended by the shutdowns below and by end
 	failed := make(chan error, len(listeners.data)+1)
-	for _, l := range listeners.data {
-		running.Go(func() { failed <- data.Serve(l) })
+	for i, l := range listeners.data {
+		serve := data.Serve
+		if p.config.Listen[i].TLS {
+			serve = func(l net.Listener) error { return data.ServeTLS(l, "", "") }
+		}
+		running.Go(func() { failed <- serve(l) })
 	}
 	if listeners.status != nil {
 		running.Go(func() { failed <- status.Serve(listeners.status) })
 	}
 	running.Go(func() { p.refresh(life) })
+	running.Go(func() { h.log.summarize(life) })
 	p.started(listeners.addresses())
 
 	select {
@@ -139,30 +168,57 @@ func (p *Proxy) Run(ctx context.Context) error {
 		err = nil
 	case err = <-failed:
 	}
-	p.drain(data, status)
+	p.drain(data, status, err == nil)
 	end()
 	running.Wait()
 	return err
 }
 
-// server is one http.Server, hardened. It is shut down by drain.
-func (p *Proxy) server(life context.Context, handler http.Handler) *http.Server {
-	return &http.Server{
-		Handler:                      handler,
-		ReadHeaderTimeout:            readHeaderTimeout,
-		IdleTimeout:                  idleTimeout,
-		MaxHeaderBytes:               maxHeaderBytes,
-		DisableGeneralOptionsHandler: true, // net/http would answer "OPTIONS *" itself, unasked
-		ErrorLog:                     slog.NewLogLogger(p.Log.Handler(), slog.LevelWarn),
-		BaseContext:                  func(net.Listener) context.Context { return life },
+// handler is what serves requests.
+func (p *Proxy) handler() *handler {
+	c := &p.config
+	return &handler{
+		gate: p.gate, forward: newForwarder(p.upstream, c.RequestID, p.Log),
+		relay:    &relay{upstream: p.upstream, requestID: c.RequestID, buffers: new(bufferPool), failed: upstreamFailed(p.Log)},
+		inFlight: newInFlight(c.Limits),
+		log:      &requestLog{Logger: p.Log, sampler: logline.NewSampler(c.Log.Sample), access: c.Log.Access}, stats: newRequestStats(), draining: &p.draining,
+		tracer:  p.tracer,
+		trusted: c.TrustedProxies, requestID: c.RequestID, bodyTimeout: c.Limits.BodyTimeout, stallAfter: c.Limits.WriteTimeout,
 	}
 }
 
-// drain ends both servers: first /ready turns 503, then the requests in flight finish, then the rest is cut.
-func (p *Proxy) drain(data, status *http.Server) {
+// server is one http.Server, hardened. It is shut down by drain.
+func (p *Proxy) server(life context.Context, handler http.Handler) *http.Server {
+	l := p.config.Limits
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(p.config.H2C)
+	return &http.Server{
+		Handler:                      handler,
+		TLSConfig:                    p.serverTLS(),
+		Protocols:                    protocols,
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: l.Streams, MaxReceiveBufferPerStream: streamBuffer, WriteByteTimeout: l.WriteTimeout},
+		ReadHeaderTimeout:            l.HeaderTimeout,
+		IdleTimeout:                  l.IdleTimeout,
+		MaxHeaderBytes:               l.HeaderBytes,
+		DisableGeneralOptionsHandler: true,                                                // net/http would answer "OPTIONS *" itself, unasked
+		ErrorLog:                     slog.NewLogLogger(p.Log.Handler(), slog.LevelDebug), // a client's broken handshake is no operator's business
+		BaseContext:                  func(net.Listener) context.Context { return life },
+		ConnContext:                  withConn,
+	}
+}
+
+// drain ends both servers: first /ready turns 503 while requests are still served, so that load balancers
+// look elsewhere; then the requests in flight finish; then the rest is cut.
+func (p *Proxy) drain(data, status *http.Server, orderly bool) {
 	p.draining.Store(true)
-	p.Log.Info("draining", "grace", shutdownGrace.String())
-	grace, cancel := context.WithTimeout(context.Background(), shutdownGrace)
+	l := p.config.Limits
+	p.Log.Info("draining", "delay", l.DrainDelay.String(), "grace", l.Grace.String())
+	if orderly {
+		<-time.After(l.DrainDelay)
+	}
+	grace, cancel := context.WithTimeout(context.Background(), l.Grace)
 	defer cancel()
 	if err := data.Shutdown(grace); err != nil {
 		p.Log.Warn("requests were cut after the grace", "error", err.Error())
@@ -172,10 +228,30 @@ func (p *Proxy) drain(data, status *http.Server) {
 	p.Log.Info("stopped")
 }
 
+// streamBuffer is how much of a request's body HTTP/2 clients may send ahead, in bytes.
+const streamBuffer = 256 << 10
+
+// connectionLimit is how many clients may be connected at once. Each may need a second descriptor, for the
+// upstream; some are kept for files, listeners and probes.
+func connectionLimit(l Limits) int {
+	const (
+		most = 10_000
+		kept = 32
+	)
+	if l.Connections > 0 {
+		return l.Connections
+	}
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return most
+	}
+	return int(min(most, max(8, (files.Cur-min(files.Cur, kept))/2)))
+}
+
 // started tells the operator and the owner what is running.
 func (p *Proxy) started(a Addresses) {
 	routes, keys := p.Size()
-	attrs := []any{"version", host.Version(), "listen", texts(a.Listen), "upstream", p.config.Upstream.String(),
+	attrs := []any{"version", host.Version(), "listen", texts(a.Listen), "upstream", p.config.Upstream.Text,
 		"mode", string(p.gate.Status().Mode), "routes", routes, "keys", keys}
 	if a.Status != nil {
 		attrs = append(attrs, "status", a.Status.String())

@@ -26,13 +26,35 @@ func (p *Proxy) refresh(ctx context.Context) {
 	}
 }
 
-// reload reads policy and keys again. When that fails the last good ones stay in force. What came of it
+// refreshCertificates reads the files of certificates again. It reports problems, with complete paths, and
+// whether a new certificate is in force.
+func (p *Proxy) refreshCertificates() (problems []config.Problem, changed bool) {
+	now := time.Now
+	if p.Now != nil {
+		now = p.Now
+	}
+	if p.certificate != nil {
+		problems, changed = p.certificate.refresh("tls", now())
+	}
+	if p.upstream != nil {
+		found, replaced := p.upstream.refresh(now())
+		problems, changed = append(problems, found...), changed || replaced
+	}
+	if p.File != "" {
+		problems = inFile(p.File, problems)
+	}
+	return problems, changed
+}
+
+// reload reads policy, keys and certificates again. When that fails the last good ones stay in force. What came of it
 // is logged and counted when anything is new, or when somebody asked: a file that stays broken is
 // reported once, not every few seconds.
 func (p *Proxy) reload(ctx context.Context, asked bool) {
 	before := p.gate.Status().Generation
 	problems := p.loader.Refresh(p.gate)
-	changed := p.gate.Status().Generation != before
+	found, replaced := p.refreshCertificates()
+	problems = append(problems, found...)
+	changed := replaced || p.gate.Status().Generation != before
 	if !asked && !changed && slices.Equal(problems, p.problems) {
 		return
 	}

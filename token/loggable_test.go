@@ -64,3 +64,21 @@ func TestLoggableOfDotsCostsNothing(t *testing.T) {
 		t.Errorf("1 MB of dots: got %v allocations, want 0", got)
 	}
 }
+
+func TestSIP(t *testing.T) {
+	for _, row := range []struct{ name, compact, want string }{
+		{"the start of the signature", "e30.e30.TD37p4xyz", "TD37p4"},
+		{"no more than the signature", "e30.e30.TD37p4", "TD37p4"},
+		{"a signature too short", "e30.e30.TD37p", ""},
+		{"an encrypted token has none", "e30.TD37p4.TD37p4.TD37p4.TD37p4", ""},
+		{"text that is no base64url", "e30.e30.a\nb\"c{}", ""},
+		{"no token", "NO_NETWORK", ""},
+		{"nothing", "", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if got := token.SIP(row.compact); got != row.want {
+				t.Errorf("got %q, want %q", got, row.want)
+			}
+		})
+	}
+}

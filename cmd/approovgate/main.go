@@ -11,12 +11,16 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/approovgate/approovgate/config"
 	"github.com/approovgate/approovgate/internal/host"
+	"github.com/approovgate/approovgate/internal/logline"
+	"github.com/approovgate/approovgate/internal/sdnotify"
 	"github.com/approovgate/approovgate/proxy"
 )
 
@@ -118,11 +122,32 @@ func serve(p *proxy.Proxy, _, stderr io.Writer) int {
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
 
-	p.Log = proxy.NewLogger(stderr, p.Config().Log)
+	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not end the gate
+	lines := logline.New(stderr, func(n uint64) []byte { return proxy.LostLines(p.Config().Log, n) })
+	defer closeLog(lines)
+	p.Log, p.Lines = proxy.NewLogger(lines, p.Config().Log), lines
 	p.Reload = reload
+	p.Ready = func(proxy.Addresses) { told(p.Log, sdnotify.Ready()) }
+	context.AfterFunc(ctx, func() { told(p.Log, sdnotify.Stopping()) })
+	go func() { told(p.Log, sdnotify.Run(ctx, p.Alive)) }() // ended by ctx
 	if err := p.Run(ctx); err != nil {
-		fmt.Fprintf(stderr, "approovgate: %v\n", err)
+		fmt.Fprintf(lines, "approovgate: %v\n", err)
 		return exitProblem
 	}
 	return exitOK
+}
+
+// told notes that the service manager could not be told something. The gate serves all the same.
+func told(log *slog.Logger, err error) {
+	if err != nil {
+		log.Warn("the service manager does not hear", "error", err.Error())
+	}
+}
+
+// closeLog writes the last lines, unless the log is stuck.
+func closeLog(lines *logline.Writer) {
+	const patience = 2 * time.Second
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_ = lines.Close(ctx) // there is nowhere left to say so
 }

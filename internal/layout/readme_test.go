@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/approovgate/approovgate/config"
 	"github.com/approovgate/approovgate/engine"
 	"github.com/approovgate/approovgate/internal/host"
+	"github.com/approovgate/approovgate/proxy"
 )
 
 // blocks are README's code blocks of one language, in order.
@@ -155,6 +157,20 @@ func TestReadmePolicyHoldsTheDefaults(t *testing.T) {
 		got.Respond != want.Respond || got.Upstream != want.Upstream || got.Privacy != want.Privacy || got.Name != want.Name ||
 		got.Default.Mode != want.Default.Mode || got.Default.Rollout != want.Default.Rollout || got.Default.Format != want.Default.Format {
 		t.Errorf("README's policy: got\n%+v\nwant the defaults\n%+v", got, want)
+	}
+}
+
+// TestReadmeGateFileHoldsTheDefaults decodes README's reference of the gate file and compares it with the shortest one.
+func TestReadmeGateFileHoldsTheDefaults(t *testing.T) {
+	tree, problems := host.ParseTree([]byte(blocks(t, "yaml")[2]))
+	got, found := proxy.DecodeConfig(tree)
+	for _, p := range append(problems, found...) {
+		t.Errorf("README's gate file: %s", p)
+	}
+	want, _ := proxy.DecodeConfig(map[string]any{"listen": "127.0.0.1:8080", "upstream": "http://127.0.0.1:9000", "policy_file": "policy.yaml",
+		"tls": map[string]any{"cert": "server.pem", "key": "server.key"}})
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("README's gate file: got\n%+v\nwant the defaults\n%+v", got, want)
 	}
 }
 

@@ -1,0 +1,196 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// clientError is a fault of the one who sends a request's body, as against one of the upstream.
+type clientError struct{ cause error }
+
+func (e *clientError) Error() string { return "reading the request's body: " + e.cause.Error() }
+func (e *clientError) Unwrap() error { return e.cause }
+
+// clientBody is a request's body that fails when the client pauses for too long.
+//
+// In HTTP/1.1 the deadline is the connection's and stays set until the body's end, so that it also bounds
+// the server's own reading of what nobody wanted. It moves in steps of a quarter, because setting it for
+// every read would show. In HTTP/2 a deadline that passes ends the stream whether somebody reads or not,
+// and a slow upstream is no fault of the client's: there a timer runs during reads only.
+type clientBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+	timeout time.Duration
+	armed   int64 // monotonic: when the connection's deadline was last set
+	ended   bool  // the body is complete
+	stall   *stall
+
+	request  *http.Request // whose Trailer the server fills at the body's end
+	trailers http.Header   // the announced ones, as they go on
+}
+
+// newClientBody watches the body of r.
+func newClientBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) *clientBody {
+	b := &clientBody{ReadCloser: r.Body, control: http.NewResponseController(w), timeout: timeout, armed: monotonic(), request: r}
+	if len(r.Trailer) > 0 {
+		b.trailers = make(http.Header, len(r.Trailer))
+		for name := range r.Trailer {
+			if isToken(name) {
+				b.trailers[name] = nil
+			}
+		}
+	}
+	if r.ProtoMajor >= 2 {
+		b.stall = newStall(timeout, func() { _ = b.control.SetReadDeadline(past) }) // fails where the stream has ended
+	}
+	return b
+}
+
+// boundBody sets the connection's deadline for a request with a body before anything reads it: the gate may
+// refuse the request, and net/http reads some of what it was not asked for.
+func boundBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) {
+	if r.Body != nil && r.Body != http.NoBody && r.ProtoMajor < 2 {
+		arm(http.NewResponseController(w), timeout)
+	}
+}
+
+func arm(control *http.ResponseController, timeout time.Duration) {
+	_ = control.SetReadDeadline(time.Now().Add(timeout)) // fails where the connection is gone: so will the read
+}
+
+// Read waits for the client's next bytes, for as long as the timeout at most.
+func (b *clientBody) Read(p []byte) (int, error) {
+	if b.ended {
+		return 0, io.EOF // the server may have closed its side: it does once the response has begun
+	}
+	if b.stall != nil {
+		b.stall.begin()
+		defer b.stall.end()
+	} else if now := monotonic(); now-b.armed > int64(b.timeout/4) {
+		b.armed = now
+		arm(b.control, b.timeout)
+	}
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case err == io.EOF:
+		b.ended = true
+		if b.stall == nil {
+			_ = b.control.SetReadDeadline(time.Time{}) // what follows on the connection is none of the body's business
+		}
+		for name := range b.trailers {
+			if values, ok := b.request.Trailer[name]; ok {
+				b.trailers[name] = values // what was not announced could speak for the gate
+			}
+		}
+	case err != nil:
+		err = &clientError{err}
+	}
+	return n, err
+}
+
+// Close does nothing. The server closes the body that it made when the request is done with; closing it from
+// here would wait for the rest of it.
+func (b *clientBody) Close() error { return nil }
+
+// isToken reports whether name may be the name of a header (RFC 9110 §5.6.2). Those of trailers net/http
+// does not check when it reads them.
+func isToken(name string) bool {
+	const allowed = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	for i := 0; i < len(name); i++ {
+		if strings.IndexByte(allowed, name[i]) < 0 {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// past is a deadline that has passed.
+var past = time.Unix(1, 0)
+
+// stall acts when something between begin and end takes too long.
+type stall struct {
+	timer   *time.Timer
+	wait    time.Duration
+	running atomic.Bool
+}
+
+func newStall(wait time.Duration, act func()) *stall {
+	s := &stall{wait: wait}
+	s.timer = time.AfterFunc(wait, func() {
+		if s.running.Load() {
+			act()
+		}
+	})
+	s.timer.Stop()
+	return s
+}
+
+func (s *stall) begin() {
+	s.running.Store(true)
+	s.timer.Reset(s.wait)
+}
+
+func (s *stall) end() {
+	s.running.Store(false)
+	s.timer.Stop()
+}
+
+// response is a client's end of a request whose outcome somebody wants to know, or that needs a watch of its
+// own: in HTTP/2 a client that takes nothing stalls its stream, not the connection.
+type response struct {
+	http.ResponseWriter
+	status int    // 0: none yet
+	bytes  int64  // of the body
+	stall  *stall // nil: the connection watches itself
+	old    bool   // the client speaks HTTP/1.0
+}
+
+// newResponse watches w. A wait of 0 leaves stalls to the connection.
+func newResponse(w http.ResponseWriter, to *http.Request, wait time.Duration) *response {
+	r := &response{ResponseWriter: w, old: !to.ProtoAtLeast(1, 1)}
+	if wait > 0 {
+		control := http.NewResponseController(w)
+		r.stall = newStall(wait, func() { _ = control.SetWriteDeadline(past) }) // ends the stream; if it cannot, it has ended
+	}
+	return r
+}
+
+// Unwrap lets http.ResponseController find what the server offers.
+func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// WriteHeader notes the status. A client of HTTP/1.0 gets no interim ones (RFC 9110 §15.2).
+func (r *response) WriteHeader(status int) {
+	if r.old && status < http.StatusOK {
+		return
+	}
+	if r.status == 0 && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write passes bytes on, and fails when the client takes none for too long.
+func (r *response) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	if r.stall != nil {
+		r.stall.begin()
+		defer r.stall.end()
+	}
+	n, err := r.ResponseWriter.Write(p)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// FlushError passes on what is buffered, and fails as Write does.
+func (r *response) FlushError() error {
+	if r.stall != nil {
+		r.stall.begin()
+		defer r.stall.end()
+	}
+	return http.NewResponseController(r.ResponseWriter).Flush()
+}
