@@ -165,7 +165,7 @@ func (c *crowd) ask(t *testing.T, conn net.Conn, in *bufio.Reader, id int64) boo
 	case response.StatusCode != 200:
 		t.Errorf("request %d, fault %q: got %d %q, want an answer", id, fault, response.StatusCode, body)
 	case response.Header.Get("X-Id") != fmt.Sprint(id), !strings.HasPrefix(strings.Repeat(want, 100), string(body)):
-		t.Errorf("request %d, fault %q: got the answer of %s, %.60q", id, fault, response.Header.Get("X-Id"), body)
+		t.Errorf("request %d, fault %q: got the answer of %q, %.60q, to %.4s with %q", id, fault, response.Header.Get("X-Id"), body, text, text[strings.Index(text, c.token)-30:strings.Index(text, c.token)])
 	case fault == "torn":
 		if err == nil {
 			t.Errorf("request %d: got half an answer for a whole one", id)
