@@ -24,12 +24,22 @@ type clientBody struct {
 	control *http.ResponseController
 	timeout time.Duration
 	armed   int64 // monotonic: when the connection's deadline was last set
+	ended   bool  // the body is complete
 	stall   *stall
+
+	request  *http.Request // whose Trailer the server fills at the body's end
+	trailers http.Header   // the announced ones, as they go on
 }
 
 // newClientBody watches the body of r.
 func newClientBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) *clientBody {
-	b := &clientBody{ReadCloser: r.Body, control: http.NewResponseController(w), timeout: timeout, armed: monotonic()}
+	b := &clientBody{ReadCloser: r.Body, control: http.NewResponseController(w), timeout: timeout, armed: monotonic(), request: r}
+	if len(r.Trailer) > 0 {
+		b.trailers = make(http.Header, len(r.Trailer))
+		for name := range r.Trailer {
+			b.trailers[name] = nil
+		}
+	}
 	if r.ProtoMajor >= 2 {
 		b.stall = newStall(timeout, func() { _ = b.control.SetReadDeadline(past) }) // fails where the stream has ended
 	}
@@ -50,6 +60,9 @@ func arm(control *http.ResponseController, timeout time.Duration) {
 
 // Read waits for the client's next bytes, for as long as the timeout at most.
 func (b *clientBody) Read(p []byte) (int, error) {
+	if b.ended {
+		return 0, io.EOF // the server may have closed its side: it does once the response has begun
+	}
 	if b.stall != nil {
 		b.stall.begin()
 		defer b.stall.end()
@@ -59,9 +72,17 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.ReadCloser.Read(p)
 	switch {
-	case err == io.EOF && b.stall == nil:
-		_ = b.control.SetReadDeadline(time.Time{}) // what follows on the connection is none of the body's business
-	case err != nil && err != io.EOF:
+	case err == io.EOF:
+		b.ended = true
+		if b.stall == nil {
+			_ = b.control.SetReadDeadline(time.Time{}) // what follows on the connection is none of the body's business
+		}
+		for name := range b.trailers {
+			if values, ok := b.request.Trailer[name]; ok {
+				b.trailers[name] = values // what was not announced could speak for the gate
+			}
+		}
+	case err != nil:
 		err = &clientError{err}
 	}
 	return n, err

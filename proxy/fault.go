@@ -51,9 +51,9 @@ func upstreamFailed(log *slog.Logger) func(http.ResponseWriter, *http.Request, e
 		// The outgoing request may carry what a bound query parameter holds: the log shows its path only.
 		request := slog.Group("request", "method", r.Method, "host", r.Host, "path", r.URL.Path)
 		switch {
-		case fromClient(err):
+		case clientFault(err) != nil:
 			status, body := http.StatusBadRequest, bodyMalformed
-			if timedOut(err) {
+			if timedOut(clientFault(err)) {
 				status, body = http.StatusRequestTimeout, bodySlow
 			}
 			log.LogAttrs(r.Context(), slog.LevelDebug, "request body not readable", slog.Int("status", status), request)
@@ -75,13 +75,19 @@ func upstreamFailed(log *slog.Logger) func(http.ResponseWriter, *http.Request, e
 	}
 }
 
-// fromClient reports whether err is about the content that the client sends.
-func fromClient(err error) bool {
+// clientFault is the part of err that is about the content which the client sends; nil if nothing is.
+func clientFault(err error) error {
 	var (
 		reading *clientError
 		content *h1.BodyError
 	)
-	return errors.As(err, &reading) || errors.As(err, &content)
+	switch {
+	case errors.As(err, &reading):
+		return reading
+	case errors.As(err, &content):
+		return content
+	}
+	return nil
 }
 
 func timedOut(err error) bool {

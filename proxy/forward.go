@@ -44,6 +44,7 @@ func rewriteTo(upstream *url.URL, requestID string) func(*httputil.ProxyRequest)
 		p.Out.URL.Host = upstream.Host
 		p.Out.URL.User = nil
 		p.Out.URL.RawQuery = p.In.URL.RawQuery
+		p.Out.Trailer = p.In.Trailer // not a copy: they come when the body ends
 		for _, name := range ours {
 			p.Out.Header[name] = p.In.Header[name]
 		}

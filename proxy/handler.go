@@ -129,7 +129,8 @@ func (h *handler) pass(w http.ResponseWriter, r *http.Request, e *exchange) {
 	if r.Body != nil && r.Body != http.NoBody {
 		// In a copy: net/http looks at the body it made to see whether the client waits for 100 (Continue).
 		outgoing := *r
-		outgoing.Body = newClientBody(w, r, h.bodyTimeout)
+		body := newClientBody(w, r, h.bodyTimeout)
+		outgoing.Body, outgoing.Trailer = body, body.trailers
 		r = &outgoing
 	}
 	if h.relay.takes(r) {

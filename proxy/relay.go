@@ -101,6 +101,9 @@ func (f *relay) copy(w http.ResponseWriter, response *http.Response) error {
 	if response.Body == http.NoBody {
 		return nil
 	}
+	if body, ok := response.Body.(interface{ Arrived() bool }); !ok || !body.Arrived() {
+		_ = http.NewResponseController(w).Flush() // the header does not wait for the content; an error comes again
+	}
 	buf := f.buffers.Get()
 	defer f.buffers.Put(buf)
 	left := response.ContentLength // negative: unknown

@@ -188,7 +188,7 @@ func faultOf(r *http.Request, err error) fault {
 		dns    *net.DNSError
 	)
 	switch {
-	case fromClient(err), errors.Is(err, context.Canceled), r.Context().Err() != nil:
+	case clientFault(err) != nil, errors.Is(err, context.Canceled), r.Context().Err() != nil:
 		return faultClient
 	case timedOut(err):
 		return faultTimeout

@@ -146,6 +146,14 @@ func (x *exchange) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
+// Arrived reports whether some of the body is here, or its end, so that the next Read will hardly wait. It
+// is for a proxy that passes the header on before it waits, but with what there is.
+func (x *exchange) Arrived() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.err != nil || x.w > x.r
+}
+
 // Close implements [io.Closer] for Response.Body. Before the body's end it closes the connection: reading on
 // could take forever. It may be called while a Read is under way, which then ends.
 func (x *exchange) Close() error {

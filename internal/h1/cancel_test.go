@@ -101,7 +101,7 @@ func TestCancellationOfAWriteThatIsStuck(t *testing.T) {
 	defer cancel(nil)
 	ended := make(chan error, 1)
 	go func() { // ends with the context
-		_, _, err := fetch(tr, newRequest(t, "POST", strings.NewReader(strings.Repeat("x", maxBody))).WithContext(ctx))
+		_, _, err := fetch(tr, newRequest(t, "POST", strings.NewReader(strings.Repeat("x", MaxContent))).WithContext(ctx))
 		ended <- err
 	}()
 	eventually(t, "a connection", func() bool { return u.accepted.Load() == 1 })
@@ -171,7 +171,7 @@ func TestResponseHeaderTimeout(t *testing.T) {
 		tr := transport(t, u)
 		tr.Dial = smallBuffers(u)
 		tr.ResponseHeaderTimeout = 20 * time.Millisecond
-		_, _, err := fetch(tr, newRequest(t, "POST", strings.NewReader(strings.Repeat("x", maxBody))))
+		_, _, err := fetch(tr, newRequest(t, "POST", strings.NewReader(strings.Repeat("x", MaxContent))))
 		wantTimeout(t, err)
 	})
 	t.Run("an idempotent request that timed out is not sent again", func(t *testing.T) {

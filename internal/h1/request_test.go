@@ -91,7 +91,7 @@ func sentRows() []sentRow {
 		{"DELETE without content", with("DELETE", base+"/x", "", nil)},
 		{"POST with content", with("POST", base+"/x", "content", nil)},
 		{"GET with content", with("GET", base+"/x", "content", nil)},
-		{"the longest content", with("POST", base+"/x", strings.Repeat("x", maxBody), nil)},
+		{"the longest content", with("POST", base+"/x", strings.Repeat("x", MaxContent), nil)},
 		{"content that just fits the first buffer", with("POST", base+"/x", strings.Repeat("x", 4000), nil)},
 		{"NoBody", with("POST", base+"/x", "", func(r *http.Request) { r.Body = http.NoBody })},
 		{"a request that closes", with("GET", base+"/x", "", func(r *http.Request) { r.Close = true })},
@@ -272,7 +272,7 @@ func TestRequestsForFallback(t *testing.T) {
 	}{
 		{"content of unknown length", change(func(r *http.Request) { r.ContentLength = -1 })},
 		{"content whose length was not told", change(func(r *http.Request) { r.ContentLength = 0 })},
-		{"long content", change(func(r *http.Request) { r.ContentLength = maxBody + 1 })},
+		{"long content", change(func(r *http.Request) { r.ContentLength = MaxContent + 1 })},
 		{"a length without content", change(func(r *http.Request) { r.Body = nil })},
 		{"Expect", change(func(r *http.Request) { r.Header.Set("Expect", "100-continue") })},
 		{"expect in odd letter case", change(func(r *http.Request) { r.Header["expect"] = []string{"100-continue"} })},
@@ -423,7 +423,7 @@ func TestEarlyAnswerIsRead(t *testing.T) {
 			u := newUpstream(t, "tcp", row.serve)
 			tr := transport(t, u)
 			tr.Dial = smallBuffers(u)
-			response, body, err := fetch(tr, newRequest(t, "POST", strings.NewReader(strings.Repeat("x", maxBody))))
+			response, body, err := fetch(tr, newRequest(t, "POST", strings.NewReader(strings.Repeat("x", MaxContent))))
 			if err != nil {
 				// A reset may overtake the answer; the system then has thrown it away.
 				var op *net.OpError

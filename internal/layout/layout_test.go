@@ -31,11 +31,21 @@ var dialect = map[string][]string{
 // arrows are what compiled packages may reach, at any depth, beside themselves: packages of the project
 // and modules.
 var arrows = map[string]struct{ packages, modules []string }{
-	"mint":            {[]string{"jose", "token"}, []string{"github.com/golang-jwt/jwt/v5"}},
-	"internal/host":   {gateSide("internal/host"), hostModules},
-	"proxy":           {gateSide("internal/h1", "internal/host", "internal/logline", "proxy"), proxyModules},
-	"cmd/approovgate": {gateSide("internal/h1", "internal/host", "internal/logline", "internal/sdnotify", "proxy", "cmd/approovgate"), append([]string{"github.com/coreos/go-systemd/v22"}, proxyModules...)},
+	"mint":             {[]string{"jose", "token"}, []string{"github.com/golang-jwt/jwt/v5"}},
+	"internal/host":    {gateSide("internal/host"), hostModules},
+	"internal/logline": {nil, nil},
+	"internal/tracing": {nil, tracingModules},
+	"proxy":            {gateSide("internal/h1", "internal/host", "internal/logline", "internal/tracing", "proxy"), append(tracingModules, proxyModules...)},
+	"cmd/approovgate": {gateSide("internal/h1", "internal/host", "internal/logline", "internal/sdnotify", "internal/tracing", "proxy", "cmd/approovgate"),
+		append(append([]string{"github.com/coreos/go-systemd/v22"}, tracingModules...), proxyModules...)},
 	"internal/layout": {nil, nil},
+}
+
+var tracingModules = []string{
+	"github.com/cespare/xxhash/v2", "github.com/go-logr/logr", "github.com/go-logr/stdr", "github.com/google/uuid",
+	"go.opentelemetry.io/auto/sdk", "go.opentelemetry.io/otel", "go.opentelemetry.io/otel/exporters/otlp/otlptrace",
+	"go.opentelemetry.io/otel/log", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/sdk",
+	"go.opentelemetry.io/otel/trace", "go.opentelemetry.io/proto/otlp", "golang.org/x/sys", "google.golang.org/protobuf",
 }
 
 var hostModules = []string{
