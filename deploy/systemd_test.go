@@ -63,7 +63,8 @@ func TestTheUnitIsWellFormed(t *testing.T) {
 }
 
 func TestTheUnitGivesTheDrainItsTime(t *testing.T) {
-	const drain = 31 * time.Second // limits.drain_delay and limits.grace, by default
+	limits := defaults(t, map[string]any{})
+	drain := limits.DrainDelay + limits.Grace
 	unit := settings(t, unitFile)
 	stop, err := time.ParseDuration(unit["TimeoutStopSec"][0])
 	if err != nil || stop <= drain {

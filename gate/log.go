@@ -105,11 +105,34 @@ func behindUser(authority string) string {
 	return authority[strings.LastIndexByte(authority, '@')+1:]
 }
 
+// clip makes a client's text fit for a log line.
 func clip(text string) string {
 	if len(text) > maxLogged {
-		return text[:maxLogged] + "…"
+		text = text[:maxLogged] + "…"
 	}
-	return text
+	return Printable(text)
+}
+
+// Printable is text without what could move a terminal's cursor or turn its text around and what log
+// formats do not escape: DEL, the C1 control characters and the marks of writing direction.
+func Printable(text string) string {
+	plain := true
+	for i := 0; i < len(text); i++ {
+		if text[i] >= 0x7f {
+			plain = false
+		}
+	}
+	if plain {
+		return text
+	}
+	return strings.Map(printable, text)
+}
+
+func printable(r rune) rune {
+	if r >= 0x7f && r <= 0x9f || r == 0x61c || r >= 0x200e && r <= 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+		return '\ufffd'
+	}
+	return r
 }
 
 // tokenID tells tokens apart in a log without showing them: 8 bytes of the SHA-256.

@@ -3,6 +3,7 @@ package proxy
 import (
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -37,7 +38,9 @@ func newClientBody(w http.ResponseWriter, r *http.Request, timeout time.Duration
 	if len(r.Trailer) > 0 {
 		b.trailers = make(http.Header, len(r.Trailer))
 		for name := range r.Trailer {
-			b.trailers[name] = nil
+			if isToken(name) {
+				b.trailers[name] = nil
+			}
 		}
 	}
 	if r.ProtoMajor >= 2 {
@@ -92,6 +95,18 @@ func (b *clientBody) Read(p []byte) (int, error) {
 // here would wait for the rest of it.
 func (b *clientBody) Close() error { return nil }
 
+// isToken reports whether name may be the name of a header (RFC 9110 §5.6.2). Those of trailers net/http
+// does not check when it reads them.
+func isToken(name string) bool {
+	const allowed = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	for i := 0; i < len(name); i++ {
+		if strings.IndexByte(allowed, name[i]) < 0 {
+			return false
+		}
+	}
+	return name != ""
+}
+
 // past is a deadline that has passed.
 var past = time.Unix(1, 0)
 
@@ -130,11 +145,12 @@ type response struct {
 	status int    // 0: none yet
 	bytes  int64  // of the body
 	stall  *stall // nil: the connection watches itself
+	old    bool   // the client speaks HTTP/1.0
 }
 
 // newResponse watches w. A wait of 0 leaves stalls to the connection.
-func newResponse(w http.ResponseWriter, wait time.Duration) *response {
-	r := &response{ResponseWriter: w}
+func newResponse(w http.ResponseWriter, to *http.Request, wait time.Duration) *response {
+	r := &response{ResponseWriter: w, old: !to.ProtoAtLeast(1, 1)}
 	if wait > 0 {
 		control := http.NewResponseController(w)
 		r.stall = newStall(wait, func() { _ = control.SetWriteDeadline(past) }) // ends the stream; if it cannot, it has ended
@@ -145,8 +161,11 @@ func newResponse(w http.ResponseWriter, wait time.Duration) *response {
 // Unwrap lets http.ResponseController find what the server offers.
 func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// WriteHeader notes the status.
+// WriteHeader notes the status. A client of HTTP/1.0 gets no interim ones (RFC 9110 §15.2).
 func (r *response) WriteHeader(status int) {
+	if r.old && status < http.StatusOK {
+		return
+	}
 	if r.status == 0 && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
 		r.status = status
 	}

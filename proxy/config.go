@@ -36,7 +36,7 @@ type Log struct {
 	Level  slog.Level // log.level: debug (every decision), info (failing requests), warn or error; default info
 	Text   bool       // log.format: text for people, json for machines; default json
 	Access bool       // log.access: one line for each request when it ends; default false
-	Sample int        // log.sample: lines a second about decisions of one route and reason, the rest is counted; 0: all; default 100
+	Sample int        // log.sample: lines a second about failing requests of one route and reason, the rest is counted; 0: all; default 100
 }
 
 // Tracing says where spans go. The zero value makes none.

@@ -49,7 +49,7 @@ func answerConstant(w http.ResponseWriter, status int, body string) {
 func upstreamFailed(log *slog.Logger) func(http.ResponseWriter, *http.Request, error) {
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		// The outgoing request may carry what a bound query parameter holds: the log shows its path only.
-		request := slog.Group("request", "method", r.Method, "host", r.Host, "path", r.URL.Path)
+		request := slog.Group("request", "method", gate.Printable(r.Method), "host", gate.Printable(r.Host), "path", gate.Printable(r.URL.Path))
 		switch {
 		case clientFault(err) != nil:
 			status, body := http.StatusBadRequest, bodyMalformed

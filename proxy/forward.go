@@ -25,7 +25,7 @@ func newForwarder(upstream *upstreamSide, requestID string, log *slog.Logger) *h
 		Transport:      upstream,
 		FlushInterval:  flushInterval,
 		BufferPool:     new(bufferPool),
-		ModifyResponse: leaveWhenStreaming,
+		ModifyResponse: accept,
 		ErrorHandler:   upstreamFailed(log),
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -44,8 +45,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.requestID != "" {
 		e.id = requestID(r.Header, h.requestID)
 	}
-	if r.ProtoMajor >= 2 || h.log.access {
-		watched := newResponse(w, h.stallWait(r))
+	if r.ProtoMajor >= 2 || !r.ProtoAtLeast(1, 1) || h.log.access {
+		watched := newResponse(w, r, h.stallWait(r))
 		if h.log.access {
 			defer h.log.ended(r, &e, watched, time.Now())
 		}
@@ -154,9 +155,15 @@ func mayStream(h http.Header) bool {
 	return false
 }
 
-// leaveWhenStreaming is a ReverseProxy's ModifyResponse: what has turned into a stream no longer counts as
-// in flight, since streams would fill all places. They are bounded with the connections.
-func leaveWhenStreaming(response *http.Response) error {
+// errStatus is what an upstream's answer with an impossible status is.
+var errStatus = errors.New("the status is no HTTP status")
+
+// accept is a ReverseProxy's ModifyResponse: what has turned into a stream no longer counts as in flight,
+// since streams would fill all places. They are bounded with the connections.
+func accept(response *http.Response) error {
+	if response.StatusCode < http.StatusContinue {
+		return errStatus // net/http would panic
+	}
 	if response.StatusCode != http.StatusSwitchingProtocols && !strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") {
 		return nil
 	}

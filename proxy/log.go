@@ -50,7 +50,7 @@ func (l *requestLog) decided(r *http.Request, e *exchange) {
 		level, message = slog.LevelDebug, "request forwarded"
 	}
 	kind := logline.Key{Route: answer.Route, Reason: string(answer.Reason), Action: string(answer.Action)}
-	if l.Enabled(r.Context(), level) && l.sampler.Allow(time.Now(), kind) {
+	if l.Enabled(r.Context(), level) && (level == slog.LevelDebug || l.sampler.Allow(time.Now(), kind)) {
 		l.line(r, level, message, e, answer.Attrs(r)...)
 	}
 }

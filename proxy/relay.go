@@ -49,8 +49,11 @@ func (f *relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer response.Body.Close() // at its end already, unless something fails
+	if err := accept(response); err != nil {
+		f.failed(w, r, err)
+		return
+	}
 	removeHopByHop(response.Header)
-	_ = leaveWhenStreaming(response)
 	to := w.Header()
 	copyHeader(to, response.Header)
 	announced := len(response.Trailer)

@@ -61,7 +61,7 @@ type rig struct {
 // the proxy made by with.
 func run(t *testing.T, upstream string, policy map[string]any, with ...func(*Proxy)) *rig {
 	t.Helper()
-	tree := map[string]any{"listen": "127.0.0.1:0", "upstream": upstream, "status": "127.0.0.1:0", "log": map[string]any{"level": "debug"},
+	tree := map[string]any{"listen": "127.0.0.1:0", "upstream": upstream, "status": "127.0.0.1:0", "log": map[string]any{"level": "debug", "sample": "0"},
 		"limits": map[string]any{"drain_delay": "0s"}, "policy": policy}
 	if policy["keys"] == nil {
 		policy["keys"] = keysOfTest()

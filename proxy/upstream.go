@@ -33,8 +33,12 @@ type upstreamSide struct {
 	config Upstream
 	limits Limits
 
-	live    atomic.Pointer[http.Transport]
-	lean    *h1.Transport     // for what relay takes; nil: the upstream speaks something else than plain HTTP/1.1
+	live atomic.Pointer[http.Transport]
+
+	// lean is for what relay takes; nil: the upstream speaks something else than plain HTTP/1.1. Where it is,
+	// live keeps no connections: http.Transport may hand one to the next request before it has seen that the
+	// upstream had sent more than its answer, which then is that request's answer.
+	lean    *h1.Transport
 	client  *pair             // the gate's own certificate; nil: none
 	content [sha256.Size]byte // of the authorities' file when last taken; only refresh touches it
 	stats   *upstreamStats
@@ -104,7 +108,8 @@ func (u *upstreamSide) transport(roots *x509.CertPool) *http.Transport {
 		IdleConnTimeout:        idleUpstreamTimeout,
 		MaxIdleConnsPerHost:    idleUpstreamPerHost,
 		MaxResponseHeaderBytes: maxResponseHeader,
-		DisableCompression:     true, // the client's Accept-Encoding decides, bodies pass untouched
+		DisableKeepAlives:      u.lean != nil, // see there
+		DisableCompression:     true,          // the client's Accept-Encoding decides, bodies pass untouched
 		Protocols:              protocols,
 	}
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"syscall"
 )
 
 // outside needs epoll; cores refuses to start without Linux, so this is not reached.
@@ -12,4 +13,7 @@ type outside struct{ address string }
 
 func newOutside(tokens) (*outside, error) { return nil, errors.New("the load needs Linux") }
 
-func (*outside) run(context.Context, window) (result, error) { return result{}, nil }
+func (*outside) serveWindow(context.Context, window) (result, error) { return result{}, nil }
+
+// endWithStarter needs Linux too.
+func endWithStarter() *syscall.SysProcAttr { return nil }

@@ -1,12 +1,14 @@
-// Command bench measures the standalone gate end to end: what a request costs that goes through it,
-// beside a bare httputil.ReverseProxy with the same transport, and how fast it rejects. It prints ratios;
-// absolute figures belong to the machine.
+// Command bench measures the standalone gate end to end: what a request costs that goes through it, how long
+// it takes and how fast it rejects, beside a bare httputil.ReverseProxy, and beside HAProxy and nginx as
+// Debian has them, where they are installed. It prints ratios; absolute figures belong to the machine.
 //
 // The proxy under test has one core to itself; a lean upstream and lean clients, one process, have another.
-// All processes are this program again, under a subcommand of their own, and end with it. Linux only.
+// All processes are this program again, under a subcommand of their own, or run under one, and end with it.
+// Linux only.
 //
 // It owns the measurement, and must know nothing of what the gate does with a request: the gate runs as
-// package proxy. Start reading at [measure], which is the run; load.go has a window of it.
+// package proxy. Start reading at [measure], which is the run; rows.go has what is measured, load.go a window
+// of it, goals.go what is wanted.
 package main
 
 import (
@@ -31,12 +33,13 @@ type settings struct {
 	check  bool          // exit 1 on a missed goal
 	sleep  bool          // clients and upstream sleep when they have nothing to do; false: they poll
 	level  string        // log.level of the gate's file
+	groups []group       // of rows that are measured
 }
 
 // The defaults. The tokens outnumber the requests of a window of genuine ones.
 const (
-	defaultRounds  = 9
-	defaultSeconds = 4.0
+	defaultRounds  = 7
+	defaultSeconds = 3.0
 	defaultTokens  = 400_000
 	shortSeconds   = 0.5
 	shortTokens    = 20_000
@@ -81,6 +84,7 @@ func commandLine(args []string) string {
 func parse(args []string, stderr io.Writer) (settings, error) {
 	var s settings
 	var seconds float64
+	var only string
 	set := flag.NewFlagSet("bench", flag.ContinueOnError)
 	set.SetOutput(stderr)
 	set.IntVar(&s.rounds, "rounds", defaultRounds, fmt.Sprintf("`number` of interleaved rounds, 1 to %d", maxRounds))
@@ -90,6 +94,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	set.BoolVar(&s.check, "check", false, "exit 1 when a goal is missed")
 	set.BoolVar(&s.sleep, "sleep", false, "let clients and upstream sleep, so that the proxy pays for waking them up too")
 	set.StringVar(&s.level, "log", "info", "`level` of the gate's log, which goes to "+os.DevNull)
+	set.StringVar(&only, "only", "", "`groups` of rows to measure: valid, unique, bad, latency, flood, or several with commas; empty: all")
 	if err := set.Parse(args); err != nil {
 		return s, err
 	}
@@ -98,7 +103,11 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	}
 	s.window = time.Duration(seconds * float64(time.Second))
 	fault := ""
+	var err error
+	s.groups, err = chosenGroups(only)
 	switch {
+	case err != nil:
+		fault = err.Error()
 	case set.NArg() > 0:
 		fault = fmt.Sprintf("%q is neither a flag nor a subcommand", set.Arg(0))
 	case s.rounds < 1 || s.rounds > maxRounds:

@@ -1,60 +1,37 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
-
-// row is a line of the table: requests of one kind through one proxy, and what they are compared with.
-type row struct {
-	name    string
-	proxy   string // the role
-	unique  bool
-	spoilt  bool
-	status  int
-	beside  int // the row it is compared with; itself: with none
-	goal    goal
-	results []result // one for each round
-}
-
-// The rows. The goals are the project's promise; README repeats it.
-const (
-	rowBare = iota
-	rowGate
-	rowUnique
-	rowBad
-)
-
-func newRows() []row {
-	return []row{
-		rowBare:   {name: "one genuine token", proxy: "bare", status: 200, beside: rowBare},
-		rowGate:   {name: "one genuine token", proxy: "gate", status: 200, beside: rowBare, goal: goal{of: costRatio, atMost: 1.05}},
-		rowUnique: {name: "a new genuine token each", proxy: "gate", unique: true, status: 200, beside: rowGate},
-		rowBad:    {name: "a new bad signature each", proxy: "gate", unique: true, spoilt: true, status: 401, beside: rowGate, goal: goal{of: rateRatio, atLeast: 2.5}},
-	}
-}
 
 // perWindow is what a window may take beyond its length before the run gives up.
 const perWindow = ramp + 3*slack
 
-// measure runs everything and prints the table. It reports whether all goals are reached. Whatever it
+// measure runs everything and prints the tables. It reports whether all goals are reached. Whatever it
 // has started has ended when it returns.
 func measure(ctx context.Context, s settings, command string, stdout, stderr io.Writer) (reached bool, err error) {
 	proxyCore, otherCore, err := cores()
 	if err != nil {
 		return false, err
 	}
-	rows := newRows()
-	windows := time.Duration((s.rounds + 1) * len(rows))
-	limit := 2*startTimeout + windows*(s.window+perWindow)
+	systems := newSystems()
+	rows := newRows(s.groups, systems)
+	windows := time.Duration((s.rounds+1)*len(rows) + 5*len(systems))
+	limit := time.Duration(len(systems)+1)*startTimeout + windows*(s.window+perWindow)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done after %v", limit))
 	defer cancel()
-	about := machine() // before our own load
-	r, err := newRig(ctx, s, proxyCore, otherCore, stderr)
+	about := strings.Join(append([]string{machine()}, versions()...), ", ") // before our own load
+	r, err := newRig(ctx, s, systems, proxyCore, otherCore, stderr)
 	defer r.stop()
+	if err == nil {
+		err = r.tryAll(systems)
+	}
 	if err == nil {
 		err = r.rounds(rows, s, stderr)
 	}
@@ -63,35 +40,36 @@ func measure(ctx context.Context, s settings, command string, stdout, stderr io.
 	} else if err != nil {
 		return false, err
 	}
-	t := table{rows: rows, judged: !s.short}
-	fmt.Fprintf(stdout, "%s\n%s\nproxy on processor %d, load and upstream on %d; %d connections; rounds of %v a row: %d; medians, lowest to highest in brackets\n\n",
-		command, about, proxyCore, otherCore, connections, s.window, s.rounds)
-	if err := t.write(stdout); err != nil {
-		return false, err
-	}
-	return t.reached(), nil
+	fmt.Fprintf(stdout, "%s\n%s\nproxy on processor %d, load and upstream on %d; rounds of %v a row: %d; medians, lowest to highest in brackets\n",
+		command, about, proxyCore, otherCore, s.window, s.rounds)
+	t := tables{rows: rows, judged: !s.short, notes: absentNotes(systems)}
+	return t.reached(), t.write(stdout)
 }
 
 // rig is the processes of a run.
 type rig struct {
 	core    int // of the proxies
 	load    *process
-	proxies map[string]*process
-	all     []*process // in order of their start
+	proxies map[string]*process // by their role
+	all     []*process          // in order of their start
 }
 
-// newRig starts the processes. The rig is to be stopped even on error.
-func newRig(ctx context.Context, s settings, proxyCore, otherCore int, stderr io.Writer) (*rig, error) {
+// newRig starts the processes of the systems that are there. The rig is to be stopped even on error.
+func newRig(ctx context.Context, s settings, systems []system, proxyCore, otherCore int, stderr io.Writer) (*rig, error) {
 	r := &rig{core: proxyCore, proxies: map[string]*process{}}
 	var err error
 	if r.load, err = r.start(ctx, otherCore, stderr, "load", fmt.Sprint(s.tokens)); err != nil {
 		return r, err
 	}
-	if r.proxies["bare"], err = r.start(ctx, proxyCore, stderr, "bare", r.load.address); err != nil {
-		return r, err
+	for _, system := range systems {
+		if system.missing() != nil {
+			continue
+		}
+		if r.proxies[system.role], err = r.start(ctx, proxyCore, stderr, system.role, r.load.address, s.level); err != nil {
+			return r, err
+		}
 	}
-	r.proxies["gate"], err = r.start(ctx, proxyCore, stderr, "gate", r.load.address, s.level)
-	return r, err
+	return r, nil
 }
 
 func (r *rig) start(ctx context.Context, core int, stderr io.Writer, args ...string) (*process, error) {
@@ -109,10 +87,29 @@ func (r *rig) stop() {
 	}
 }
 
+// tryAll asks every system that is there all its questions: one that does not do the work is not to be measured.
+func (r *rig) tryAll(systems []system) error {
+	for _, s := range systems {
+		if r.proxies[s.role] == nil {
+			continue
+		}
+		for _, w := range s.trials() {
+			if _, err := r.window(s.role, w); err != nil {
+				return fmt.Errorf("%s, asked with %s: %w", s.role, cmp.Or(w.Carry, "a genuine token"), err)
+			}
+		}
+	}
+	return nil
+}
+
 // rounds measures every row once a round, every second round backwards, so that a machine that warms up
 // or slows down favours no row. A round before the first warms up and is thrown away.
 func (r *rig) rounds(rows []row, s settings, progress io.Writer) error {
-	for round := -1; round < s.rounds; round++ {
+	first := -1
+	if s.short {
+		first = 0 // nothing is judged
+	}
+	for round := first; round < s.rounds; round++ {
 		length := s.window
 		if round < 0 {
 			length = min(length, time.Second)
@@ -121,9 +118,12 @@ func (r *rig) rounds(rows []row, s settings, progress io.Writer) error {
 			if round%2 != 0 {
 				i = len(rows) - 1 - i
 			}
-			got, err := r.window(rows[i], length, s.sleep)
+			if rows[i].absent != nil {
+				continue
+			}
+			got, err := r.window(rows[i].role, rows[i].order(length, s.sleep))
 			if err != nil {
-				return fmt.Errorf("%s, %s: %w", rows[i].proxy, rows[i].name, err)
+				return fmt.Errorf("%s, %s: %w", rows[i].role, rows[i].title, err)
 			}
 			if round >= 0 {
 				rows[i].results = append(rows[i].results, got)
@@ -136,11 +136,11 @@ func (r *rig) rounds(rows []row, s settings, progress io.Writer) error {
 	return nil
 }
 
-// window measures one row once.
-func (r *rig) window(row row, length time.Duration, sleep bool) (result, error) {
-	p := r.proxies[row.proxy]
-	order, err := json.Marshal(window{Address: p.address, PID: p.pid, Core: r.core,
-		Unique: row.unique, Spoilt: row.spoilt, Sleep: sleep, Want: row.status, Length: length})
+// window has the load run one window for the proxy of a role.
+func (r *rig) window(role string, w window) (result, error) {
+	p := r.proxies[role]
+	w.Address, w.PID, w.Core = p.address, p.pid, r.core
+	order, err := json.Marshal(w)
 	if err != nil {
 		return result{}, err
 	}

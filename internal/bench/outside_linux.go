@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -24,19 +25,30 @@ type outside struct {
 	minted   tokens
 	next     int64 // the token sent last; goes on from window to window
 
-	window            // that runs
-	clients    int    // of the window, still connected
-	over       bool   // the window is: clients leave after their answer
-	requests   int64  // answered as they should be
-	unexpected int64  // what should not have happened
-	example    string // the first of those
+	current
+}
+
+// current is the state of the window that runs.
+type current struct {
+	window
+	start      time.Time // what users' times count from
+	pace       pace      // of the users
+	free       []*end    // users' connections without a request
+	clients    int       // still connected
+	over       bool      // eager clients leave after their answer, users when no more requests fall due
+	requests   int64     // of eager clients, answered as they should be
+	dials      int64     // connections that the proxy made to the upstream
+	unexpected int64     // what should not have happened
+	example    string    // the first of those
 }
 
 // end is our end of one connection.
 type end struct {
 	fd     int
-	client bool // else the upstream's
-	read   int  // bytes of the message so far
+	client bool          // else the upstream's
+	user   bool          // a client that sends its requests when they are due
+	due    time.Duration // when a user's request was
+	read   int           // bytes of the message so far
 	buffer [maxMessage]byte
 	request
 }
@@ -80,23 +92,25 @@ func (o *outside) watch(fd int) error {
 	return nil
 }
 
-// run is one window: the clients connect, the window counts, the clients leave.
-func (o *outside) run(ctx context.Context, w window) (result, error) {
-	o.window, o.over, o.clients, o.requests, o.unexpected, o.example = w, false, 0, 0, 0, ""
+// serveWindow is one window: the clients connect, the window counts, the clients leave.
+func (o *outside) serveWindow(ctx context.Context, w window) (result, error) {
+	o.current = current{window: w}
 	defer o.hangUp()
 	if err := o.connect(); err != nil {
 		return result{}, err
 	}
-	if err := o.turn(ctx, ramp, false); err != nil {
+	o.start, o.pace = time.Now(), newPace(w.Rate)
+	if err := o.turn(ctx, w.Ramp, false); err != nil {
 		return result{}, err
 	}
 	before, err := w.look(o.requests)
 	if err != nil {
 		return result{}, err
 	}
+	o.pace.from = time.Since(o.start)
 	// At least as long as ordered; longer where other work has starved the proxy of all that time.
 	latest := time.Now().Add(w.Length + slack)
-	for first := true; first || o.requests == before.requests && time.Now().Before(latest); first = false {
+	for first := true; first || o.unserved(before) && o.unexpected == 0 && time.Now().Before(latest); first = false {
 		if err := o.turn(ctx, w.Length, false); err != nil {
 			return result{}, err
 		}
@@ -105,41 +119,34 @@ func (o *outside) run(ctx context.Context, w window) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	o.over = true
+	o.over, o.pace.until = true, time.Since(o.start)
 	if err := o.turn(ctx, slack, true); err != nil {
 		return result{}, err
 	}
-	if o.clients > 0 {
-		o.note(fmt.Sprintf("%d requests had no answer after %v", o.clients, slack))
-	}
+	o.judge(before)
 	return result{
 		Requests: after.requests - before.requests, Unexpected: o.unexpected, Example: o.example,
+		P50: percentile(o.pace.latencies, 0.50), P99: percentile(o.pace.latencies, 0.99), Late: percentile(o.pace.late, 0.99),
 		CPU: after.cpu - before.cpu, Idle: after.idle - before.idle, Wall: after.when.Sub(before.when),
 	}, nil
 }
 
-// connect makes the clients and sends the first request of each.
-func (o *outside) connect() error {
-	address, err := netip.ParseAddrPort(o.Address)
-	if err != nil {
-		return err
+// unserved reports whether a kind of clients has had no answer since.
+func (o *outside) unserved(before reading) bool {
+	return o.Eager > 0 && o.requests == before.requests || o.Rate > 0 && len(o.pace.latencies) == 0
+}
+
+// judge takes note of what is wrong with the window as a whole.
+func (o *outside) judge(before reading) {
+	if o.clients > 0 {
+		o.note(fmt.Sprintf("%d clients had no answer after %v", o.clients, slack))
 	}
-	for range connections {
-		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return fmt.Errorf("socket: %w", err)
-		}
-		client := &end{fd: fd, client: true, request: newRequest()}
-		if err := errors.Join(
-			syscall.Connect(fd, &syscall.SockaddrInet4{Addr: address.Addr().As4(), Port: int(address.Port())}),
-			syscall.SetNonblock(fd, true), o.adopt(client)); err != nil {
-			_ = syscall.Close(fd)
-			return fmt.Errorf("connect to %s: %w", o.Address, err)
-		}
-		o.clients++
-		o.send(client)
+	if o.unserved(before) {
+		o.note("no request was answered")
 	}
-	return nil
+	if answered := o.requests + int64(len(o.pace.latencies)); o.dials > 4*connections && o.dials > answered/10 {
+		o.note(fmt.Sprintf("the proxy made %d connections to the upstream for %d requests: it does not keep them", o.dials, answered))
+	}
 }
 
 // adopt takes a connection into the loop.
@@ -154,7 +161,7 @@ func (o *outside) adopt(e *end) error {
 // turn works for d, or until all clients have left when that is what it waits for.
 func (o *outside) turn(ctx context.Context, d time.Duration, leaving bool) error {
 	between, wait := 64, 0 // polls without a look at the clock; how long each waits, in milliseconds
-	if o.Sleep {
+	if o.Sleep && o.Rate == 0 {
 		between, wait = 1, 1
 	}
 	for until := time.Now().Add(d); time.Now().Before(until) && !(leaving && o.clients == 0); {
@@ -166,8 +173,10 @@ func (o *outside) turn(ctx context.Context, d time.Duration, leaving bool) error
 			if err != nil && !errors.Is(err, syscall.EINTR) {
 				return fmt.Errorf("epoll_wait: %w", err)
 			}
+			o.sendDue()
 			for i := range max(n, 0) {
 				o.serve(int(o.events[i].Fd))
+				o.sendDue()
 			}
 		}
 	}
@@ -210,47 +219,13 @@ func (o *outside) accept() {
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ECONNABORTED) {
 		return
 	}
+	o.dials++
 	if err == nil {
 		err = o.adopt(&end{fd: fd})
 	}
 	if err != nil {
 		o.note("accept: " + err.Error())
 	}
-}
-
-// receive looks at what a client has got of its answer. A whole one is judged, and the next request sent.
-func (o *outside) receive(e *end) {
-	status, total := measureHead(e.buffer[:e.read])
-	if total == 0 && e.read < len(e.buffer) || e.read < total && total <= len(e.buffer) {
-		return
-	}
-	switch {
-	case e.read != total:
-		o.note("an answer is too long, or is more than one")
-		o.close(e)
-		return
-	case status != o.Want:
-		o.note(fmt.Sprintf("got status %d, want %d", status, o.Want))
-	default:
-		o.requests++
-	}
-	e.read = 0
-	if o.over {
-		o.close(e)
-		return
-	}
-	o.send(e)
-}
-
-// send sends a client's next request.
-func (o *outside) send(e *end) {
-	token := int64(0)
-	if o.Unique {
-		o.next++
-		token = o.next
-	}
-	e.carry(o.minted.at(token), o.Spoilt)
-	o.write(e, e.text)
 }
 
 // write writes a message at once: it is small and the peer has read the one before.
@@ -267,6 +242,9 @@ func (o *outside) close(e *end) {
 	_ = syscall.Close(e.fd) // nothing is owed to the peer
 	if e.client {
 		o.clients--
+	}
+	if e.user {
+		o.free = slices.DeleteFunc(o.free, func(f *end) bool { return f == e })
 	}
 }
 
@@ -286,3 +264,7 @@ func (o *outside) note(what string) {
 	}
 	o.unexpected++
 }
+
+// endWithStarter makes the system end a program when the thread that started it ends (prctl(2),
+// PR_SET_PDEATHSIG), so that it cannot be left behind however this process dies.
+func endWithStarter() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -15,8 +15,9 @@ import (
 )
 
 // roles are the subcommands, each one process of the measurement. A role says where it serves by calling
-// ready, takes its orders from in, and ends with ctx.
-var roles = map[string]role{"bare": bare, "gate": gated, "load": load}
+// ready, with the number of the process that serves if it is not its own, takes its orders from in, and ends
+// with ctx.
+var roles = map[string]role{"load": load, "bare": bare, "gate": gated, "haproxy": haproxy, "nginx": nginx, "njs": njs}
 
 type role func(ctx context.Context, args []string, in io.Reader, ready func(answer string)) error
 
@@ -40,8 +41,8 @@ func serve(ctx context.Context, r role, args []string, stdin io.Reader, stdout, 
 
 // process is a role that runs.
 type process struct {
-	pid     int
-	address string // the first line it wrote
+	pid     int    // that serves
+	address string // where
 	orders  io.WriteCloser
 	answers *bufio.Reader
 	kill    func() error
@@ -62,10 +63,12 @@ func start(ctx context.Context, core int, stderr io.Writer, args ...string) (*pr
 	command := exec.CommandContext(ctx, "taskset", append([]string{"-c", strconv.Itoa(core), self}, args...)...)
 	command.Env = append(os.Environ(), "GOMAXPROCS=1")
 	command.Stderr = stderr
+	command.WaitDelay = stopTimeout
 	orders, err := command.StdinPipe()
 	if err != nil {
 		return nil, err
 	}
+	command.Cancel = orders.Close // a role ends with its input, and takes along what it has started
 	stdout, err := command.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -77,11 +80,27 @@ func start(ctx context.Context, core int, stderr io.Writer, args ...string) (*pr
 	p := &process{pid: command.Process.Pid, orders: orders, answers: bufio.NewReader(stdout), kill: command.Process.Kill, wait: command.Wait}
 	timer := time.AfterFunc(startTimeout, func() { _ = p.kill() }) // its answer then is the end of its output
 	defer timer.Stop()
-	if p.address, err = p.answer(); err != nil {
+	line, err := p.answer()
+	if err == nil {
+		err = p.serves(line)
+	}
+	if err != nil {
 		p.stop()
 		return nil, fmt.Errorf("%s did not start: %w", args[0], err)
 	}
 	return p, nil
+}
+
+// serves reads what a role is ready with: where it serves, and under which process number if not its own.
+func (p *process) serves(line string) error {
+	address, pid, other := strings.Cut(line, " ")
+	p.address = address
+	if !other {
+		return nil
+	}
+	var err error
+	p.pid, err = strconv.Atoi(pid)
+	return err
 }
 
 // answer is the next line a process writes.

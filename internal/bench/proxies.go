@@ -21,10 +21,10 @@ import (
 // loopback is where everything listens, on ports that the system chooses.
 const loopback = "127.0.0.1:0"
 
-// bare is the role of the yardstick: what anybody would write with httputil.ReverseProxy, with the limits
-// of package proxy's server and the settings of its transport, which stand in proxy.go and forward.go
-// there and must be changed together. What else the gate does to requests and responses, such as flushing
-// slow ones, is part of its cost.
+// bare is the role of the yardstick: what a careful author writes with httputil.ReverseProxy, a transport of
+// net/http whose pool fits the load, and a pool of copy buffers. The limits are those of package proxy, as far as
+// net/http has them, and must be changed together with those. How the gate reaches its upstream is no concern
+// of this one.
 func bare(ctx context.Context, args []string, _ io.Reader, ready func(string)) error {
 	target, err := url.Parse("http://" + args[0])
 	if err != nil {

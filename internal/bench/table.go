@@ -4,145 +4,139 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
-	"time"
 )
 
-// What the proxy's core must have been for a rate to be the proxy's own, in parts of the time.
+// When a figure comes with a note.
 const (
-	busyEnough   = 0.97 // with work; less, and the load did not keep up
-	othersLittle = 0.03 // with work that is not the proxy's process; more, and something else ran there
+	busyEnough   = 0.97 // of the time the proxy's core had work; less, and the load did not keep up
+	othersLittle = 0.03 // of the time that work was not the proxy's; more, and something else ran there
+	lateLittle   = 0.25 // of the 99th percentile; more, and the latencies are the load's own as well
 )
 
-// spread is a figure over all rounds.
-type spread struct{ median, low, high float64 }
-
-func spreadOf(values []float64) spread {
-	sorted := slices.Sorted(slices.Values(values))
-	n := len(sorted)
-	return spread{(sorted[(n-1)/2] + sorted[n/2]) / 2, sorted[0], sorted[n-1]}
-}
-
-// figure is one number of a window.
-type figure func(r result) float64
-
-// cost is the proxy's CPU time for a request in microseconds, rate its requests a second, busy the part of
-// the time that its core had work, others the part that was not for the proxy's process.
-func cost(r result) float64 { return float64(r.CPU) / float64(time.Microsecond) / float64(r.Requests) }
-func rate(r result) float64 { return float64(r.Requests) / r.Wall.Seconds() }
-func busy(r result) float64 { return 1 - float64(r.Idle)/float64(r.Wall) }
-func others(r result) float64 {
-	return max(busy(r)-float64(r.CPU)/float64(r.Wall), 0)
-}
-
-// over is a figure's spread over a row's rounds.
-func (r row) over(f figure) spread {
-	values := make([]float64, 0, len(r.results))
-	for _, result := range r.results {
-		values = append(values, f(result))
-	}
-	return spreadOf(values)
-}
-
-// ratio is the spread of a figure's ratio to that of another row, round by round: what disturbs a round
-// disturbs both.
-func (r row) ratio(to row, f figure) spread {
-	values := make([]float64, 0, len(r.results))
-	for i, result := range r.results {
-		values = append(values, f(result)/f(to.results[i]))
-	}
-	return spreadOf(values)
-}
-
-// goal bounds one of a row's ratios. The zero value is no goal.
-type goal struct {
-	of              figureName
-	atMost, atLeast float64 // 0: no such bound
-}
-
-type figureName string
-
-const (
-	costRatio figureName = "CPU"
-	rateRatio figureName = "requests/s"
-)
-
-func (g goal) String() string {
-	switch {
-	case g.atMost != 0:
-		return fmt.Sprintf("%s ≤ %.2f", g.of, g.atMost)
-	case g.atLeast != 0:
-		return fmt.Sprintf("%s ≥ %.2f", g.of, g.atLeast)
-	}
-	return "-"
-}
-
-// table is what a run has found.
-type table struct {
+// tables are what a run has found.
+type tables struct {
 	rows   []row
 	judged bool // false: the windows were too short to judge
+	notes  []string
 }
 
-// verdict says whether a row reaches its goal; a row without one does.
-func (t table) verdict(r row) bool {
-	ratio := r.ratio(t.rows[r.beside], cost).median
-	if r.goal.of == rateRatio {
-		ratio = r.ratio(t.rows[r.beside], rate).median
-	}
-	return (r.goal.atMost == 0 || ratio <= r.goal.atMost) && ratio >= r.goal.atLeast
-}
-
-// reached reports whether all goals are reached, as far as they are judged.
-func (t table) reached() bool {
-	return !t.judged || !slices.ContainsFunc(t.rows, func(r row) bool { return !t.verdict(r) })
-}
-
-// write prints the table and what its reader must know.
-func (t table) write(out io.Writer) error {
+// write prints the tables and what their reader must know.
+func (t tables) write(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "proxy\trequests carry\tCPU µs/request\trequests/s\tcore busy\tcompared with\tCPU\trequests/s\tgoal")
-	for i, r := range t.rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.0f %%\t", r.proxy, r.name, in(r.over(cost), "%.1f"), in(r.over(rate), "%.0f"), 100*r.over(busy).median)
-		if r.beside == i {
-			fmt.Fprintln(w, "-\t-\t-\t-")
-			continue
-		}
-		beside := t.rows[r.beside]
-		fmt.Fprintf(w, "%s, %s\t%s\t%s\t%s\n", beside.proxy, beside.name,
-			in(r.ratio(beside, cost), "%.3f"), in(r.ratio(beside, rate), "%.3f"), t.judgement(r))
-	}
+	t.writeRates(w)
+	t.writeLatencies(w)
+	t.writeGoals(w)
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	for _, r := range t.rows {
-		if share := r.over(busy).median; share < busyEnough {
-			fmt.Fprintf(out, "note: %s, %s: its core had work for only %.0f %% of the time, want %.0f %%: "+
-				"requests/s is a lower bound; the CPU time holds\n", r.proxy, r.name, 100*share, 100*busyEnough)
-		}
-		if share := r.over(others).median; share > othersLittle {
-			fmt.Fprintf(out, "note: %s, %s: its core was busy with other things for %.0f %% of the time, want at most %.0f %%: "+
-				"requests/s suffers, the CPU time a little; repeat on a quiet machine\n", r.proxy, r.name, 100*share, 100*othersLittle)
-		}
+	for _, note := range append(t.notes, t.doubts()...) {
+		fmt.Fprintf(out, "note: %s\n", note)
 	}
 	return nil
 }
 
-// judgement is a row's goal and whether it is reached.
-func (t table) judgement(r row) string {
-	text := r.goal.String()
-	switch {
-	case r.goal == goal{}:
-	case !t.judged:
-		text += ", not judged"
-	case t.verdict(r):
-		text += ", reached"
-	default:
-		text += ", MISSED"
+// writeRates prints what systems did at full speed.
+func (t tables) writeRates(w io.Writer) {
+	rows := slices.DeleteFunc(slices.Clone(t.rows), func(r row) bool { return r.users })
+	if len(rows) == 0 {
+		return
 	}
-	return text
+	fmt.Fprintf(w, "\nfull speed, %d connections; a bad signature beside bare is a rejection beside a forwarded request\n", connections)
+	fmt.Fprintln(w, "requests carry\tproxy\tCPU µs/request\trequests/s\tcore busy\tCPU : bare\trequests/s : bare\tCPU : haproxy\trequests/s : haproxy")
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%s\t", r.title, r.role)
+		if len(r.results) == 0 {
+			fmt.Fprintln(w, "not there\t\t\t\t\t\t")
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%s\t%.0f %%\t%s\t%s\t%s\t%s\n", r.over(costFigure).in("%.1f"), r.over(rateFigure).in("%.0f"), 100*r.over(busyFigure).median,
+			t.beside(r, bareSystem, costFigure), t.beside(r, bareSystem, rateFigure),
+			t.beside(r, haproxySystem, costFigure), t.beside(r, haproxySystem, rateFigure))
+	}
 }
 
-// in writes a spread with a format for each of its numbers.
-func in(s spread, format string) string {
-	return fmt.Sprintf(format+" ("+format+"–"+format+")", s.median, s.low, s.high)
+// writeLatencies prints what users had to wait for.
+func (t tables) writeLatencies(w io.Writer) {
+	rows := slices.DeleteFunc(slices.Clone(t.rows), func(r row) bool { return !r.users })
+	if len(rows) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%d requests/s of users, a new genuine token each; milliseconds from when a request was due\n", userRate)
+	fmt.Fprintln(w, "load\tproxy\tp50\tp99\trejections/s\tp50 : haproxy\tp99 : haproxy\trejections/s : haproxy")
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%s\t", r.title, r.role)
+		if len(r.results) == 0 {
+			fmt.Fprintln(w, "not there\t\t\t\t\t")
+			continue
+		}
+		rejections, ratio := "-", "-"
+		if r.eager {
+			rejections, ratio = r.over(rateFigure).in("%.0f"), t.beside(r, haproxySystem, rateFigure)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.over(p50Figure).in("%.2f"), r.over(p99Figure).in("%.2f"), rejections,
+			t.beside(r, haproxySystem, p50Figure), t.beside(r, haproxySystem, p99Figure), ratio)
+	}
+}
+
+// beside is the ratio of a row's figure to that of another system for the same requests, as text. A system that
+// has no row of those, since it would forward a bad signature, is represented by that of one genuine token.
+func (t tables) beside(r row, role string, f figure) string {
+	to := t.find(at{r.name, role})
+	if to.role == "" {
+		to = t.find(at{validGroup, role})
+	}
+	if r.role == role && r.name == to.name || len(to.results) == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", r.ratio(to, f).median)
+}
+
+// writeGoals prints what the project promises and aims at, and what this run has found of it.
+func (t tables) writeGoals(w io.Writer) {
+	fmt.Fprintln(w, "\nratio\tof\tto\tfound\t")
+	for _, g := range newGoals() {
+		ratio, measured := t.ratio(g)
+		found := "-"
+		if measured {
+			found = ratio.in("%.3f")
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", g, g.of, g.to, found, t.judgement(g, ratio, measured))
+	}
+}
+
+// doubts name the rows whose figures are not the proxy's alone.
+func (t tables) doubts() []string {
+	var idle, shared, late []string
+	for _, r := range t.rows {
+		if len(r.results) == 0 {
+			continue
+		}
+		where := r.role + ", " + r.title
+		if share := r.over(busyFigure).median; r.eager && share < busyEnough {
+			idle = append(idle, fmt.Sprintf("%s (%.0f %%)", where, 100*share))
+		}
+		if share := r.over(othersFigure).median; share > othersLittle {
+			shared = append(shared, fmt.Sprintf("%s (%.0f %%)", where, 100*share))
+		}
+		if after := r.over(lateFigure).median; r.users && after > lateLittle*r.over(p99Figure).median {
+			late = append(late, fmt.Sprintf("%s (%.2f ms)", where, after))
+		}
+	}
+	var notes []string
+	for _, doubt := range []struct {
+		rows []string
+		text string
+	}{
+		{idle, fmt.Sprintf("the proxy's core had work for less than %.0f %% of the time, so that requests/s is a lower bound; the CPU time holds", 100*busyEnough)},
+		{shared, fmt.Sprintf("the proxy's core was busy with other things for more than %.0f %% of the time, so that requests/s and latencies are not "+
+			"the proxy's alone, and the CPU time suffers a little; repeat on a quiet machine", 100*othersLittle)},
+		{late, "the load was late, or all its connections were waiting, for one user's request in a hundred, and the latencies have that in them"},
+	} {
+		if len(doubt.rows) > 0 {
+			notes = append(notes, doubt.text+": "+strings.Join(doubt.rows, "; "))
+		}
+	}
+	return notes
 }

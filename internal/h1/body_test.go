@@ -15,6 +15,7 @@ func TestBodiesStream(t *testing.T) {
 	for _, row := range []struct{ name, header, before, after, end string }{
 		{"of known length", "Content-Length: 12\r\n\r\n", "", "", ""},
 		{"chunked", "Transfer-Encoding: chunked\r\n\r\n", "4\r\n", "\r\n", "0\r\n\r\n"},
+		{"within a chunk", "Transfer-Encoding: chunked\r\n\r\nc\r\n", "", "", "\r\n0\r\n\r\n"},
 		{"without a length", "\r\n", "", "", ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -37,9 +38,13 @@ func TestBodiesStream(t *testing.T) {
 			defer response.Body.Close()
 			for _, want := range []string{"one ", "two ", "six "} {
 				next <- true
-				part := make([]byte, 4)
-				if _, err := io.ReadFull(response.Body, part); err != nil || string(part) != want {
-					t.Fatalf("got %q, %v, want %q", part, err, want)
+				part := make([]byte, 64)
+				n, err := io.ReadAtLeast(response.Body, part, len(want))
+				if err == io.EOF && row.end == "" && want == "six " {
+					err = nil // the last bytes may bring the end
+				}
+				if err != nil || string(part[:n]) != want {
+					t.Fatalf("got %q, %v, want %q", part[:n], err, want)
 				}
 			}
 			next <- true

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -138,6 +139,72 @@ func TestLateCancellationIsHarmless(t *testing.T) {
 		}
 		cancel()
 		mustGet(t, tr)
+	}
+}
+
+// A context that outlives its requests must not gather what watches it.
+func TestContextIsNotWatchedAfterwards(t *testing.T) {
+	for _, row := range []struct {
+		name, answer string
+		use          func(*http.Response) error
+	}{
+		{"a body that came with the header", hello, func(*http.Response) error { return nil }},
+		{"a body that is read to its end", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", func(r *http.Response) error {
+			_, err := io.ReadAll(r.Body)
+			return err
+		}},
+		{"a body that is closed before its end", "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello", func(r *http.Response) error { return r.Body.Close() }},
+		{"a refused response", "nonsense", nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			ctx := &watchedContext{Context: t.Context(), done: make(chan struct{})}
+			u := answering(t, row.answer)
+			tr := transport(t, u)
+			tr.Dial = func(context.Context) (net.Conn, error) { return u.dial(context.Background()) } // a dialer watches, too
+			response, err := tr.RoundTrip(newRequest(t, "GET", nil).WithContext(ctx))
+			if row.use != nil && err == nil {
+				err = row.use(response)
+			}
+			if (err == nil) != (row.use != nil) {
+				t.Errorf("got %v", err)
+			}
+			if ctx.began != 1 || ctx.stopped != 1 {
+				t.Errorf("got %d watches and %d ends, want 1 each", ctx.began, ctx.stopped)
+			}
+		})
+	}
+}
+
+// watchedContext counts the functions that wait for its end; context.AfterFunc asks it.
+type watchedContext struct {
+	context.Context
+	done           chan struct{} // of its own, since package context would see through it
+	began, stopped int
+}
+
+func (c *watchedContext) Done() <-chan struct{} { return c.done }
+
+func (c *watchedContext) AfterFunc(func()) (stop func() bool) {
+	c.began++
+	return sync.OnceValue(func() bool { c.stopped++; return true })
+}
+
+func TestDeadlineServesSeveralExchanges(t *testing.T) {
+	tr := transport(t, answering(t, hello, hello))
+	tr.ResponseHeaderTimeout = time.Hour
+	mustGet(t, tr)
+	c := tr.idle.idle[0]
+	first := c.deadline
+	mustGet(t, tr)
+	if c.deadline != first || first < time.Hour {
+		t.Errorf("deadline: got %v, then %v, want one, after an hour", first, c.deadline)
+	}
+	c.born = c.born.Add(-10 * time.Minute) // the next exchange comes later
+	if err := c.allow(time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if c.deadline < time.Hour+10*time.Minute {
+		t.Errorf("later: got %v, want at least an hour from then", c.deadline)
 	}
 }
 

@@ -3,8 +3,12 @@
 package h1
 
 import (
+	"context"
 	"errors"
 	"io"
+	"net"
+	"net/http/httptrace"
+	"net/textproto"
 	"strings"
 	"syscall"
 	"testing"
@@ -112,6 +116,52 @@ func TestSecondConnectionIsNotTriedAgain(t *testing.T) {
 	}
 }
 
+// Where one idle connection was dead the others probably are, too.
+func TestSecondAttemptGetsANewConnection(t *testing.T) {
+	watchLeaks(t)
+	u := newUpstream(t, "tcp", func(p *peer) {
+		p.request()
+		p.write(hello)
+		if p.request(); p.number == 3 {
+			p.hold()
+		}
+	})
+	tr := transport(t, u)
+	mustGet(t, tr)
+	first := tr.idle.take(0)
+	mustGet(t, tr)
+	tr.idle.put(first, 8, 0)
+	mustGet(t, tr)
+	if n, idle := u.accepted.Load(), tr.idleCount(); n != 3 || idle != 2 {
+		t.Errorf("got %d connections and %d idle, want 3 and the one that was not tried beside the new one", n, idle)
+	}
+}
+
+// A reset is not always the first thing that is heard of an upstream.
+func TestResetAfterAnInformationalResponseIsNotTriedAgain(t *testing.T) {
+	watchLeaks(t)
+	heard := make(chan bool)
+	u := newUpstream(t, "tcp", func(p *peer) {
+		p.request()
+		p.write(hello)
+		p.request()
+		p.write("HTTP/1.1 103 Early Hints\r\n\r\n")
+		<-heard
+		_ = p.Conn.(*net.TCPConn).SetLinger(0) // its close is a reset
+	})
+	tr := transport(t, u)
+	mustGet(t, tr)
+	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
+		Got1xxResponse: func(int, textproto.MIMEHeader) error { close(heard); return nil },
+	})
+	if _, _, err := fetch(tr, newRequest(t, "GET", nil).WithContext(ctx)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("got %v, want a reset", err)
+	}
+	if n := u.accepted.Load(); n != 1 {
+		t.Errorf("connections: got %d, want 1", n)
+	}
+}
+
 func TestFreshConnectionIsNotTriedAgain(t *testing.T) {
 	watchLeaks(t)
 	u := newUpstream(t, "tcp", func(p *peer) { p.request() })
@@ -180,6 +230,42 @@ func TestIdleConnectionsTimeOut(t *testing.T) {
 	mustGet(t, tr)
 	if n := u.accepted.Load(); n != 2 {
 		t.Errorf("connections: got %d, want 2", n)
+	}
+}
+
+func TestPoolHasOneTimer(t *testing.T) {
+	watchLeaks(t)
+	tr := transport(t, answering(t, hello, hello, hello))
+	tr.IdleTimeout = time.Hour
+	mustGet(t, tr)
+	first := tr.idle.sweeper
+	mustGet(t, tr)
+	if first == nil || tr.idle.sweeper != first {
+		t.Errorf("got the timers %p and %p, want one", first, tr.idle.sweeper)
+	}
+	tr.CloseIdleConnections()
+	if tr.idle.sweeper != nil || first.Stop() {
+		t.Error("after CloseIdleConnections: got the timer running, want it stopped")
+	}
+}
+
+func TestLentBuffersAreLargeEnough(t *testing.T) {
+	var lent buffers
+	for _, size := range []int{1, minBuffer - 1, minBuffer, minBuffer + 1, 3 * minBuffer, 128 << 10, 128<<10 + 1, 1 << 20} {
+		for _, grown := range []int{0, 1, minBuffer} {
+			b := lent.get(size)
+			if len(b.bytes) < size {
+				t.Errorf("after growth: got %d bytes, want %d", len(b.bytes), size)
+			}
+			b.bytes = append(b.bytes, make([]byte, grown)...)[:size] // as a user may leave it
+			lent.put(b)
+			if b = lent.get(size); len(b.bytes) < size {
+				t.Errorf("again: got %d bytes, want %d", len(b.bytes), size)
+			}
+		}
+	}
+	if lent.put(&buffer{make([]byte, minBuffer-1)}); len(lent.get(1).bytes) < minBuffer {
+		t.Error("after a short one: got less than the smallest size, want it")
 	}
 }
 

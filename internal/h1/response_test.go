@@ -143,6 +143,7 @@ func TestRefusedResponses(t *testing.T) {
 		{"a chunk size line without end", chunked + "5;" + strings.Repeat("a", 2*maxChunkLine)},
 		{"chunk extensions without end", chunked + strings.Repeat("1;"+strings.Repeat("a", 500)+"\r\nx\r\n", 100) + "0\r\n\r\n"},
 		{"a chunk longer than its size", chunked + "5\r\nhelloo\r\n0\r\n\r\n"},
+		{"a chunk without a line end", chunked + "5\r\nhelloxx0\r\n\r\n"},
 		{"a bare LF after a chunk", chunked + "5\r\nhello\n0\r\n\r\n"},
 		{"trailers beyond the bound", chunked + "0\r\nX-A: " + strings.Repeat("a", maxTrailerBytes) + "\r\n\r\n"},
 		{"trailers without end", chunked + "0\r\n" + strings.Repeat("X-A: a\r\n", 10<<10)},

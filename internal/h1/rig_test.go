@@ -73,11 +73,11 @@ func newUpstream(t testing.TB, network string, serve func(*peer)) *upstream {
 			if err != nil {
 				return
 			}
-			number := int(u.accepted.Add(1))
 			if !u.track(conn) {
 				conn.Close()
 				return
 			}
+			number := int(u.accepted.Add(1))
 			u.wait.Go(func() { // ended by close at the latest
 				serve(&peer{conn, number, bufio.NewReader(conn)})
 				conn.Close()
@@ -99,6 +99,13 @@ func (u *upstream) track(conn net.Conn) bool {
 	}
 	u.open[conn] = true
 	return true
+}
+
+// openCount is how many connections are served.
+func (u *upstream) openCount() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.open)
 }
 
 // close ends everything and returns when it has ended; it may be called again.
