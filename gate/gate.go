@@ -52,6 +52,7 @@ type Gate struct {
 	failing     bool              // the last refresh failed
 	generation  int               // rises with every policy taken into force
 	loaded      time.Time
+	since       map[string]time.Time // when each key in force was taken into force, by name and content
 }
 
 // snapshot is everything one request is judged with.
@@ -127,6 +128,7 @@ func (g *Gate) refresh() []config.Problem {
 	if config.Failed(problems) {
 		return problems
 	}
+	g.since = resolved.date(g.since, g.o.Now())
 	policy.Keys = nil // an inline secret must not stay where a logger could print it
 	next := &snapshot{
 		gate: g, policy: policy, engine: ready, keys: resolved.status,

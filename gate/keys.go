@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/approovgate/approovgate/config"
 	"github.com/approovgate/approovgate/jose"
@@ -14,7 +15,8 @@ import (
 type resolved struct {
 	keys   []jose.Key
 	status []KeyStatus
-	sum    []byte // of all texts read, to notice changes
+	ids    []string // tell the same key from another of its name; parallel to status
+	sum    []byte   // of all texts read, to notice changes
 }
 
 // resolveKeys reads every key a policy names. All problems are found, and none quotes what was read.
@@ -51,11 +53,26 @@ func resolveKeys(keys []config.Key, read func(string) ([]byte, []string, error))
 		for _, key := range parsed {
 			key = key.Window(k.NotBefore, k.NotAfter)
 			all.keys = append(all.keys, key)
+			all.ids = append(all.ids, k.Name+"\x00"+string(digest[:]))
 			all.status = append(all.status, KeyStatus{Name: k.Name, NotBefore: k.NotBefore, NotAfter: k.NotAfter, key: key})
 		}
 	}
 	all.sum = sum.Sum(nil)
 	return all, problems
+}
+
+// date notes since when each key is in force: those that were before stay what they were.
+func (r *resolved) date(before map[string]time.Time, now time.Time) map[string]time.Time {
+	since := map[string]time.Time{}
+	for i, id := range r.ids {
+		loaded, known := before[id]
+		if !known {
+			loaded = now
+		}
+		since[id] = loaded
+		r.status[i].Loaded = loaded
+	}
+	return since
 }
 
 // parseKey turns the text of one entry into keys: one, or those of a set.

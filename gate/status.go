@@ -27,6 +27,7 @@ type KeyStatus struct {
 	Usable    bool      // inside its window at the time of asking
 	NotBefore time.Time // zero: open
 	NotAfter  time.Time // zero: open
+	Loaded    time.Time // since when what it refers to is in force as it is
 
 	key jose.Key
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/approovgate/approovgate/engine"
 	"github.com/approovgate/approovgate/gate"
+	"github.com/approovgate/approovgate/internal/tracing"
 )
 
 // handler takes a request through the gate and on to the upstream.
@@ -23,6 +24,7 @@ type handler struct {
 	log      *requestLog
 	stats    *requestStats
 	draining *atomic.Bool
+	tracer   *tracing.Tracer // nil: no spans
 
 	trusted     Peers
 	requestID   string // the header; empty: none
@@ -45,8 +47,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.requestID != "" {
 		e.id = requestID(r.Header, h.requestID)
 	}
-	if r.ProtoMajor >= 2 || !r.ProtoAtLeast(1, 1) || h.log.access {
+	r, e.span = h.trace(r)
+	if r.ProtoMajor >= 2 || !r.ProtoAtLeast(1, 1) || h.log.access || e.span != nil {
 		watched := newResponse(w, r, h.stallWait(r))
+		defer func() { e.span.End(watched.status) }()
 		if h.log.access {
 			defer h.log.ended(r, &e, watched, time.Now())
 		}
@@ -62,6 +66,7 @@ type exchange struct {
 	id     string // empty: request ids are switched off
 	origin origin
 	answer gate.Answer
+	span   *tracing.Span // nil: the request is not traced
 }
 
 func (h *handler) stallWait(r *http.Request) time.Duration {
@@ -90,6 +95,8 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, e *exchange) (fo
 	e.answer = h.gate.Ask(r)
 	h.stats.check.Observe(time.Duration(monotonic() - begin))
 	h.log.decided(r, e)
+	e.span.Decision(tracing.Decision{Verdict: string(e.answer.Verdict), Reason: string(e.answer.Reason), Action: string(e.answer.Action),
+		Mode: string(e.answer.Mode), Route: e.answer.Route})
 	answer := &e.answer
 	if answer.Action != engine.Forward {
 		h.nameRequest(w, e)

@@ -78,6 +78,8 @@ var (
 		"Log lines lost because the log was not read or written fast enough.", nil, nil)
 	lineErrorsDesc = prometheus.NewDesc("approovgate_log_write_errors_total",
 		"Writes to the log that failed; each is tried again.", nil, nil)
+	spansDesc = prometheus.NewDesc("approovgate_spans_dropped_total",
+		"Spans that never reached the collector.", nil, nil)
 	certificateEndDesc = prometheus.NewDesc("approovgate_certificate_not_after_timestamp_seconds",
 		"When the certificate in force expires, Unix seconds.", []string{"use"}, nil)
 	certificateLoadedDesc = prometheus.NewDesc("approovgate_certificate_loaded_timestamp_seconds",
@@ -87,7 +89,7 @@ var (
 // Describe announces the metrics of a sidecar.
 func (c sidecarCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{inFlightDesc, queuedDesc, shedDesc, panicsDesc, upstreamDesc, faultsDesc, connectionsDesc,
-		connectionLimitDesc, acceptedDesc, closedDesc, certificateEndDesc, certificateLoadedDesc, linesDesc, lineErrorsDesc} {
+		connectionLimitDesc, acceptedDesc, closedDesc, certificateEndDesc, certificateLoadedDesc, linesDesc, lineErrorsDesc, spansDesc} {
 		out <- d
 	}
 }
@@ -117,6 +119,9 @@ func (c sidecarCollector) Collect(out chan<- prometheus.Metric) {
 	counter(acceptedDesc, &clients.accepted)
 	counter(closedDesc, &clients.evicted, "idle")
 	counter(closedDesc, &clients.refused, "newest")
+	if c.proxy.tracer != nil {
+		out <- prometheus.MustNewConstMetric(spansDesc, prometheus.CounterValue, float64(c.proxy.tracer.Dropped()))
+	}
 	if lines := c.proxy.Lines; lines != nil {
 		out <- prometheus.MustNewConstMetric(linesDesc, prometheus.CounterValue, float64(lines.Dropped()))
 		out <- prometheus.MustNewConstMetric(lineErrorsDesc, prometheus.CounterValue, float64(lines.Errors()))

@@ -24,6 +24,7 @@ import (
 	"github.com/approovgate/approovgate/gate"
 	"github.com/approovgate/approovgate/internal/host"
 	"github.com/approovgate/approovgate/internal/logline"
+	"github.com/approovgate/approovgate/internal/tracing"
 )
 
 const (
@@ -47,6 +48,7 @@ type Proxy struct {
 	problems    []config.Problem // of the last load or refresh
 	certificate *pair            // of the listeners that speak TLS; nil: there are none
 	upstream    *upstreamSide
+	tracer      *tracing.Tracer // nil: no spans
 	clients     *clients
 	metrics     *host.Metrics
 	draining    atomic.Bool
@@ -134,6 +136,10 @@ func (p *Proxy) Run(ctx context.Context) error {
 	defer p.upstream.close()
 	life, end := context.WithCancel(context.Background()) // ends what outlives the grace: upgraded connections, the refresher
 	defer end()
+	if p.tracer, err = p.newTracer(ctx); err != nil {
+		return err
+	}
+	defer p.stopTracer()
 	h := p.handler()
 	p.metrics = host.NewMetrics(p.gate)
 	p.register(h)
@@ -176,6 +182,7 @@ func (p *Proxy) handler() *handler {
 		relay:    &relay{upstream: p.upstream, requestID: c.RequestID, buffers: new(bufferPool), failed: upstreamFailed(p.Log)},
 		inFlight: newInFlight(c.Limits),
 		log:      &requestLog{Logger: p.Log, sampler: logline.NewSampler(c.Log.Sample), access: c.Log.Access}, stats: newRequestStats(), draining: &p.draining,
+		tracer:  p.tracer,
 		trusted: c.TrustedProxies, requestID: c.RequestID, bodyTimeout: c.Limits.BodyTimeout, stallAfter: c.Limits.WriteTimeout,
 	}
 }

@@ -32,6 +32,7 @@ const (
 type upstreamSide struct {
 	config Upstream
 	limits Limits
+	traced bool // requests may have spans
 
 	live atomic.Pointer[http.Transport]
 
@@ -45,7 +46,7 @@ type upstreamSide struct {
 }
 
 func newUpstreamSide(c Config) *upstreamSide {
-	u := &upstreamSide{config: c.Upstream, limits: c.Limits, stats: newUpstreamStats()}
+	u := &upstreamSide{config: c.Upstream, limits: c.Limits, stats: newUpstreamStats(), traced: c.Tracing.Endpoint != ""}
 	if c.Upstream.lean() {
 		u.lean = &h1.Transport{
 			Dial:    func(ctx context.Context) (net.Conn, error) { return u.dial(ctx, "tcp", addressOf(c.Upstream.URL)) },
@@ -139,10 +140,13 @@ func (u *upstreamSide) exchange(r *http.Request, interim func(int, http.Header) 
 
 func (u *upstreamSide) counted(r *http.Request, begin int64, response *http.Response, err error) (*http.Response, error) {
 	if err != nil {
-		u.stats.failed(faultOf(r, err))
+		kind := faultOf(r, err)
+		u.stats.failed(kind)
+		u.trace(r, 0, faultNames[kind])
 		return nil, err
 	}
 	u.stats.answered(response.StatusCode, time.Duration(monotonic()-begin))
+	u.trace(r, response.StatusCode, "")
 	return response, nil
 }
 

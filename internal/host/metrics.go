@@ -58,9 +58,18 @@ var (
 		"Keys of the policy in force, by whether they are inside their window.", []string{"usable"}, nil)
 )
 
+var (
+	keyUsableDesc = prometheus.NewDesc("approovgate_key_usable",
+		"Keys of this name that are inside their window.", []string{"key"}, nil)
+	keyLoadedDesc = prometheus.NewDesc("approovgate_key_loaded_timestamp_seconds",
+		"Since when the key is in force as it is, Unix seconds.", []string{"key"}, nil)
+	keyEndDesc = prometheus.NewDesc("approovgate_key_not_after_timestamp_seconds",
+		"When the key's window ends, Unix seconds; absent where it does not.", []string{"key"}, nil)
+)
+
 // Describe announces the metrics of a gate.
 func (c gateCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{decisionsDesc, unboundDesc, loadedDesc, failingDesc, keysDesc} {
+	for _, d := range []*prometheus.Desc{decisionsDesc, unboundDesc, loadedDesc, failingDesc, keysDesc, keyUsableDesc, keyLoadedDesc, keyEndDesc} {
 		out <- d
 	}
 }
@@ -85,8 +94,29 @@ func (c gateCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	out <- prometheus.MustNewConstMetric(loadedDesc, prometheus.GaugeValue, float64(status.Loaded.UnixMilli())/1000)
 	out <- prometheus.MustNewConstMetric(failingDesc, prometheus.GaugeValue, failing)
+	collectKeys(status.Keys, out)
 	for _, usable := range []bool{true, false} {
 		out <- prometheus.MustNewConstMetric(keysDesc, prometheus.GaugeValue, float64(keys[usable]), strconv.FormatBool(usable))
+	}
+}
+
+// collectKeys reads what is known of each key. A key set has several of one name.
+func collectKeys(keys []gate.KeyStatus, out chan<- prometheus.Metric) {
+	usable, newest := map[string]int{}, map[string]gate.KeyStatus{}
+	for _, key := range keys {
+		if key.Usable {
+			usable[key.Name]++
+		}
+		if one, known := newest[key.Name]; !known || one.Loaded.Before(key.Loaded) {
+			newest[key.Name] = key
+		}
+	}
+	for name, key := range newest {
+		out <- prometheus.MustNewConstMetric(keyUsableDesc, prometheus.GaugeValue, float64(usable[name]), name)
+		out <- prometheus.MustNewConstMetric(keyLoadedDesc, prometheus.GaugeValue, float64(key.Loaded.Unix()), name)
+		if !key.NotAfter.IsZero() {
+			out <- prometheus.MustNewConstMetric(keyEndDesc, prometheus.GaugeValue, float64(key.NotAfter.Unix()), name)
+		}
 	}
 }
 

@@ -54,6 +54,11 @@ func TestMetricsTellWhatTheGateCounts(t *testing.T) {
 		`approovgate_config_reloads_total{result="success"} 1`,
 		`approovgate_decisions_total{action="forward",mode="enforce",reason="exempt",route="open",verdict="none"} 1`,
 		`approovgate_decisions_total{action="reject",mode="enforce",reason="token_missing",route="",verdict="fail"} 2`,
+		`approovgate_key_loaded_timestamp_seconds{key="account"} 1.8e+09`,
+		`approovgate_key_loaded_timestamp_seconds{key="old"} 1.8e+09`,
+		`approovgate_key_not_after_timestamp_seconds{key="old"} 1.7672256e+09`,
+		`approovgate_key_usable{key="account"} 1`,
+		`approovgate_key_usable{key="old"} 0`,
 		`approovgate_keys{usable="false"} 1`,
 		`approovgate_keys{usable="true"} 1`,
 	}
