@@ -16,6 +16,8 @@ type client struct {
 	origin string
 	token  string
 	dialed atomic.Int64 // connections
+
+	disconnect bool // after each request
 }
 
 // client speaks h2 or http/1.1 over TLS, or http for HTTP/1.1 without it.
@@ -48,6 +50,7 @@ func (c *client) ask(ctx context.Context, path string) (int, []byte, error) {
 		return 0, nil, err
 	}
 	q.Header.Set("Approov-Token", c.token)
+	q.Close = c.disconnect
 	response, err := c.http.Do(q)
 	if err != nil {
 		return 0, nil, err
