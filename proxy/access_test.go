@@ -198,7 +198,7 @@ func TestAFloodIsSampled(t *testing.T) {
 // look at the exact numbers.
 func TestEveryMetricMoves(t *testing.T) {
 	files := pairFiles(t, "", "")
-	cert, key := certificateOfTest(t, 1, farAway)
+	cert, key := testPair(t, 1, farAway)
 	write(t, files.cert, cert)
 	write(t, files.key, key)
 	lines := logline.New(io.Discard, nil)

@@ -22,9 +22,9 @@ import (
 	"github.com/approovgate/approovgate/config"
 )
 
-// certificateOfTest is a certificate with its test key, PEM; it signs itself, and is good for 127.0.0.1,
+// testPair is a certificate with its test key, PEM; it signs itself, and is good for 127.0.0.1,
 // gate.example, servers and clients, from an hour ago until end.
-func certificateOfTest(t *testing.T, serial int64, end time.Time) (cert, key string) {
+func testPair(t *testing.T, serial int64, end time.Time) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -73,9 +73,9 @@ func problemText(problems []config.Problem) string {
 
 func TestPairs(t *testing.T) {
 	now := time.Now()
-	cert1, key1 := certificateOfTest(t, 1, now.Add(time.Hour))
-	cert2, key2 := certificateOfTest(t, 2, now.Add(2*time.Hour))
-	old, oldKey := certificateOfTest(t, 3, now.Add(-time.Hour))
+	cert1, key1 := testPair(t, 1, now.Add(time.Hour))
+	cert2, key2 := testPair(t, 2, now.Add(2*time.Hour))
+	old, oldKey := testPair(t, 3, now.Add(-time.Hour))
 	p := pairFiles(t, cert1, key1)
 	for _, row := range []struct {
 		name    string
@@ -162,7 +162,7 @@ func TestTLSListener(t *testing.T) {
 	now := time.Now()
 	files := pairFiles(t, "", "")
 	renew := func(serial int64) {
-		cert, key := certificateOfTest(t, serial, now.Add(time.Hour))
+		cert, key := testPair(t, serial, now.Add(time.Hour))
 		write(t, files.cert, cert)
 		write(t, files.key, key)
 	}

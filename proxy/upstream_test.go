@@ -45,10 +45,10 @@ func secureUpstream(t *testing.T, cert, key string, clients *x509.CertPool) *htt
 
 func TestUpstreamCertificates(t *testing.T) {
 	end := time.Now().Add(time.Hour)
-	server, serverKey := certificateOfTest(t, 1, end)
-	other, _ := certificateOfTest(t, 2, end)
-	client3, key3 := certificateOfTest(t, 3, end)
-	client4, key4 := certificateOfTest(t, 4, end)
+	server, serverKey := testPair(t, 1, end)
+	other, _ := testPair(t, 2, end)
+	client3, key3 := testPair(t, 3, end)
+	client4, key4 := testPair(t, 4, end)
 	known := x509.NewCertPool()
 	known.AppendCertsFromPEM([]byte(client3 + client4))
 	upstream := secureUpstream(t, server, serverKey, known)
