@@ -21,10 +21,11 @@ const (
 	slack         = 15 * time.Second // for a busy machine
 )
 
-// The bounds of what an attack may cost.
+// The bounds of what an attack may cost. Each connection may have net/http keep 10,000 frames that its client does not
+// take, which is some 25 MiB, and the collector lets twice of what is in use stand.
 const (
 	maxConnections = 3000                   // limits.connections
-	maxMemory      = 256 << 20              // bytes of the process, resident
+	maxMemory      = 512 << 20              // bytes of the process, resident
 	maxFiles       = 2*maxConnections + 200 // descriptors: one of each client, one to the upstream, and the gate's own
 )
 
