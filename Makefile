@@ -7,7 +7,7 @@ STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # No C compiler is needed; the race detector alone asks for one.
 export CGO_ENABLED = 0
 
-.PHONY: help build test lint race fuzz bench bench-short timing npm-oracle vectors
+.PHONY: help build test lint race fuzz e2e e2e-long reliability crosstalk bench bench-short timing npm-oracle vectors
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -17,16 +17,17 @@ build: ## build the sidecar into ./approovgate
 
 test: ## run all tests, compiled and interpreted
 	$(GO) test $(TESTFLAGS) ./...
+	cd deploy/kubernetes/check && $(GO) test -count=1 $(TESTFLAGS) ./...
 	cd internal/yaegitest && $(GO) test -count=1 $(TESTFLAGS) ./...   # its inputs lie outside the module, which the test cache does not see
 
 lint: ## check format, vet and staticcheck
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
-	cd internal/yaegitest && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...
+	for module in internal/yaegitest internal/e2e deploy/kubernetes/check; do (cd $$module && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...) || exit 1; done
 
 race: ## run the tests of what runs concurrently under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race ./engine ./gate ./internal/host ./proxy ./cmd/... ./internal/conformance
+	CGO_ENABLED=1 $(GO) test -race ./engine ./gate ./internal/h1 ./internal/host ./internal/logline ./internal/sdnotify ./internal/tracing ./proxy ./cmd/... ./internal/conformance
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@for package in $$($(GO) list ./...); do \
@@ -36,7 +37,19 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 		done; \
 	done
 
-bench: ## measure the check and the proxy, with the ratios that README states (Linux, two cores, taskset)
+e2e: ## ask the sidecar with real clients: gRPC, a browser, curl, h2spec, slow ones (needs chromium, curl, slowhttptest)
+	cd internal/e2e && $(GO) test -count=1 -timeout 20m $(TESTFLAGS) ./...
+
+e2e-long: ## the same, with a minute for each attack
+	cd internal/e2e && APPROOVGATE_ATTACK=60 $(GO) test -count=1 -timeout 60m -v ./...
+
+reliability: ## kill, overload and starve the sidecar, with the figures to publish (Linux, root, 15 minutes)
+	APPROOVGATE_RELIABILITY=long $(GO) test -count=1 -timeout 30m -v ./internal/reliability
+
+crosstalk: ## a million requests, each of which must get its own answer (4 minutes)
+	APPROOVGATE_CROSSTALK=1000000 $(GO) test -count=1 -timeout 20m -v -run NoAnswer ./proxy
+
+bench: ## measure the check and the proxy, with the ratios that README states, beside HAProxy and nginx where installed (Linux, two cores)
 	$(GO) test -run '^$$' -bench 'Token|Check' -count 5 ./engine
 	$(GO) run ./internal/bench
 

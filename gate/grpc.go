@@ -30,14 +30,15 @@ func grpcType(r *http.Request) string {
 		return ""
 	}
 	rest := lines[0][len(grpc):]
-	if strings.HasPrefix(rest, "-web-text") {
-		return grpc + "-web-text+proto"
-	}
-	if strings.HasPrefix(rest, "-web") {
-		return grpc + "-web+proto"
-	}
-	if rest == "" || rest[0] == '+' || rest[0] == ';' {
+	kind, _, _ := strings.Cut(rest, ";")
+	kind, _, _ = strings.Cut(kind, "+")
+	switch strings.TrimRight(kind, " \t") {
+	case "":
 		return grpc
+	case "-web":
+		return grpc + "-web+proto"
+	case "-web-text":
+		return grpc + "-web-text+proto"
 	}
 	return ""
 }

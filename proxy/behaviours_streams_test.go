@@ -293,7 +293,7 @@ func TestLargeBodiesInLittleMemory(t *testing.T) {
 	n, err := io.Copy(io.Discard, e.head(t, "PUT").Body)
 	runtime.ReadMemStats(&after)
 	if n != size || err != nil {
-		t.Errorf("response: got %d bytes, %v, want %d", n, err, size)
+		t.Errorf("response: got %d bytes, %v, want %d; log:\n%s", n, err, size, gate.log)
 	}
 	if got := after.TotalAlloc - before.TotalAlloc; got > most {
 		t.Errorf("allocated: got %d MB for %d MB, want at most %d", got>>20, 2*size>>20, most>>20)

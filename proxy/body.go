@@ -1,10 +1,13 @@
 package proxy
 
 import (
+	"bufio"
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -27,6 +30,12 @@ type clientBody struct {
 	armed   int64 // monotonic: when the connection's deadline was last set
 	ended   bool  // the body is complete
 	stall   *stall
+
+	reading sync.Mutex // held during Read; guards failure
+	failure error      // nil: none
+
+	mu   sync.Mutex // guards over, and is held while the connection's deadline is set
+	over bool       // the handler has returned
 
 	request  *http.Request // whose Trailer the server fills at the body's end
 	trailers http.Header   // the announced ones, as they go on
@@ -63,6 +72,8 @@ func arm(control *http.ResponseController, timeout time.Duration) {
 
 // Read waits for the client's next bytes, for as long as the timeout at most.
 func (b *clientBody) Read(p []byte) (int, error) {
+	b.reading.Lock()
+	defer b.reading.Unlock()
 	if b.ended {
 		return 0, io.EOF // the server may have closed its side: it does once the response has begun
 	}
@@ -71,14 +82,14 @@ func (b *clientBody) Read(p []byte) (int, error) {
 		defer b.stall.end()
 	} else if now := monotonic(); now-b.armed > int64(b.timeout/4) {
 		b.armed = now
-		arm(b.control, b.timeout)
+		b.deadline(time.Now().Add(b.timeout))
 	}
 	n, err := b.ReadCloser.Read(p)
 	switch {
 	case err == io.EOF:
 		b.ended = true
 		if b.stall == nil {
-			_ = b.control.SetReadDeadline(time.Time{}) // what follows on the connection is none of the body's business
+			b.deadline(time.Time{}) // what follows on the connection is none of the body's business
 		}
 		for name := range b.trailers {
 			if values, ok := b.request.Trailer[name]; ok {
@@ -86,10 +97,43 @@ func (b *clientBody) Read(p []byte) (int, error) {
 			}
 		}
 	case err != nil:
-		err = &clientError{err}
+		b.failure = &clientError{err}
+		err = b.failure
 	}
 	return n, err
 }
+
+// deadline sets the connection's deadline, as long as the connection is ours.
+func (b *clientBody) deadline(at time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.over {
+		_ = b.control.SetReadDeadline(at) // fails where the connection is gone: so will the read
+	}
+}
+
+// release ends our say over the connection: the handler returns. A transport may go on reading, when the
+// upstream has answered before it had all of the body.
+func (b *clientBody) release() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.over = true
+}
+
+// fault is how the client failed to send its body; nil: it has not. A read that fails ends the request's
+// context before it returns, which others may see first: once the context has ended, fault waits for the read.
+func (b *clientBody) fault(ctx context.Context) error {
+	if ctx.Err() != nil {
+		b.reading.Lock()
+	} else if !b.reading.TryLock() {
+		return nil // it still reads
+	}
+	defer b.reading.Unlock()
+	return b.failure
+}
+
+// bodyKey is where the context of a forwarded request has its clientBody.
+type bodyKey struct{}
 
 // Close does nothing. The server closes the body that it made when the request is done with; closing it from
 // here would wait for the rest of it.
@@ -112,15 +156,19 @@ var past = time.Unix(1, 0)
 
 // stall acts when something between begin and end takes too long.
 type stall struct {
-	timer   *time.Timer
-	wait    time.Duration
-	running atomic.Bool
+	timer *time.Timer
+	wait  time.Duration
+
+	mu      sync.Mutex // guards running, and is held while act runs
+	running bool
 }
 
 func newStall(wait time.Duration, act func()) *stall {
 	s := &stall{wait: wait}
 	s.timer = time.AfterFunc(wait, func() {
-		if s.running.Load() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.running {
 			act()
 		}
 	})
@@ -129,13 +177,21 @@ func newStall(wait time.Duration, act func()) *stall {
 }
 
 func (s *stall) begin() {
-	s.running.Store(true)
+	s.set(true)
 	s.timer.Reset(s.wait)
 }
 
+// end waits for an act that has begun: what it touches may be gone afterwards, as a stream's state in net/http
+// is when its handler has returned.
 func (s *stall) end() {
-	s.running.Store(false)
 	s.timer.Stop()
+	s.set(false)
+}
+
+func (s *stall) set(running bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = running
 }
 
 // response is a client's end of a request whose outcome somebody wants to know, or that needs a watch of its
@@ -170,6 +226,16 @@ func (r *response) WriteHeader(status int) {
 		r.status = status
 	}
 	r.ResponseWriter.WriteHeader(status)
+}
+
+// Hijack hands the connection over. ReverseProxy writes the response that switches protocols there, past
+// WriteHeader.
+func (r *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, both, err := http.NewResponseController(r.ResponseWriter).Hijack()
+	if err == nil && r.status == 0 {
+		r.status = http.StatusSwitchingProtocols
+	}
+	return conn, both, err
 }
 
 // Write passes bytes on, and fails when the client takes none for too long.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/approovgate/approovgate/config"
+	"github.com/approovgate/approovgate/engine"
 	"github.com/approovgate/approovgate/internal/host"
 )
 
@@ -120,6 +121,9 @@ func DecodeConfig(tree map[string]any) (Config, []config.Problem) {
 	}
 	checkTogether(t, &c)
 	c.Policy, c.PolicyFile = decodePolicy(t)
+	if c.RequestID != "" && engine.SameHeader(c.RequestID, c.Policy.Token.Header) {
+		t.Refuse("request_id", "is the header of the token; ids are logged, tokens never; choose another")
+	}
 	return c, t.Problems()
 }
 
@@ -127,10 +131,13 @@ func DecodeConfig(tree map[string]any) (Config, []config.Problem) {
 func checkTogether(t *config.Tree, c *Config) {
 	secure, plain := false, false
 	for i, l := range c.Listen {
+		if l.Address == "" {
+			continue // refused already
+		}
 		if l.Address == c.Status && !anyPort(l.Address) {
 			t.Refuse("status", "is also a listen address; give it a port of its own")
 		}
-		if c.Upstream.URL != nil && (l.Unix() && l.Address == c.Upstream.Socket || l.Address == c.Upstream.URL.Host) {
+		if c.Upstream.URL != nil && (l.Unix() && l.Address == c.Upstream.Socket || !l.Unix() && l.Address == addressOf(c.Upstream.URL)) {
 			t.Refuse("upstream", "is listen["+strconv.Itoa(i)+"]: the gate would forward to itself")
 		}
 		secure, plain = secure || l.TLS, plain || !l.TLS
@@ -183,8 +190,18 @@ func decodeRequestID(t *config.Tree) string {
 		t.Refuse("request_id", "must be the name of a header, such as X-Request-Id; \"\" switches request ids off")
 		return ""
 	}
+	for _, taken := range reserved {
+		if name != "" && engine.SameHeader(name, taken) {
+			t.Refuse("request_id", "must be a header of its own; "+taken+" means something else already")
+		}
+	}
 	return http.CanonicalHeaderKey(name)
 }
+
+// reserved are headers that cannot carry request ids: HTTP or the gate gives them a meaning, or they hold what
+// no log may show.
+var reserved = [...]string{"Host", "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length",
+	"Content-Type", "Expect", "Authorization", "Proxy-Authorization", "Cookie", headerForwarded, headerFor, headerHost, headerPort, headerProto}
 
 // decodePolicy reads the gate policy, or the name of its file.
 func decodePolicy(t *config.Tree) (config.Policy, string) {

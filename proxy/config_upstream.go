@@ -62,6 +62,8 @@ func decodeUpstreamURL(t *config.Tree) Upstream {
 	switch {
 	case err != nil, u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "h2c", u.Hostname() == "":
 		t.Refuse("upstream", want)
+	case u.Port() != "" && !isPort(u.Port()):
+		t.Refuse("upstream", "must have a port number from 0 to 65535")
 	case u.User != nil:
 		t.Refuse("upstream", "must not hold a user name or password")
 	case u.Path != "" && u.Path != "/":

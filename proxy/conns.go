@@ -27,6 +27,10 @@ func newClients(limit int, writeTimeout time.Duration) *clients {
 	return &clients{limit: limit, writeTimeout: writeTimeout, open: map[*clientConn]struct{}{}}
 }
 
+// youth is how long a connection may be without a request before it has to make room for another. Without it
+// a burst of newcomers would push out those that have only just come, before they could say anything.
+const youth = 50 * time.Millisecond
+
 // count is how many connections are open.
 func (c *clients) count() int {
 	c.mu.Lock()
@@ -38,17 +42,28 @@ func (c *clients) count() int {
 // room: it is idle, or sends a header slowly. When all serve, the new one is closed, and admit returns nil.
 func (c *clients) admit(raw, conn net.Conn) *clientConn {
 	admitted := &clientConn{Conn: conn, raw: raw, clients: c}
-	admitted.since.Store(monotonic())
-	var victim *clientConn
 	c.mu.Lock()
 	full := len(c.open) >= c.limit
-	if full {
+	var victim *clientConn
+	for full {
 		victim = c.longestIdle()
+		if victim == nil {
+			break
+		}
+		age := time.Duration(monotonic() - victim.since.Load())
+		if age >= youth {
+			break
+		}
+		c.mu.Unlock()
+		time.Sleep(youth - age) // meanwhile newcomers wait in the kernel's queue, as they would for a slower machine
+		c.mu.Lock()
+		full, victim = len(c.open) >= c.limit, nil
 	}
 	if victim != nil {
 		delete(c.open, victim)
 	}
 	if !full || victim != nil {
+		admitted.since.Store(monotonic())
 		c.open[admitted] = struct{}{}
 	}
 	c.mu.Unlock()

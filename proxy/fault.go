@@ -46,10 +46,15 @@ func answerConstant(w http.ResponseWriter, status int, body string) {
 
 // upstreamFailed answers 502, or 504 where time ran out, and writes one log line. Where the client is at
 // fault the answer is 400, or 408, and the line shows at debug level only, as does that of one that hung up.
-func upstreamFailed(log *slog.Logger) func(http.ResponseWriter, *http.Request, error) {
+func upstreamFailed(log *requestLog) func(http.ResponseWriter, *http.Request, error) {
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		// The outgoing request may carry what a bound query parameter holds: the log shows its path only.
 		request := slog.Group("request", "method", gate.Printable(r.Method), "host", gate.Printable(r.Host), "path", gate.Printable(r.URL.Path))
+		if body, ok := r.Context().Value(bodyKey{}).(*clientBody); ok {
+			if fault := body.fault(r.Context()); fault != nil {
+				err = fault
+			}
+		}
 		switch {
 		case clientFault(err) != nil:
 			status, body := http.StatusBadRequest, bodyMalformed
@@ -57,7 +62,9 @@ func upstreamFailed(log *slog.Logger) func(http.ResponseWriter, *http.Request, e
 				status, body = http.StatusRequestTimeout, bodySlow
 			}
 			log.LogAttrs(r.Context(), slog.LevelDebug, "request body not readable", slog.Int("status", status), request)
-			w.Header().Set("Connection", "close")
+			if r.ProtoMajor < 2 {
+				w.Header().Set("Connection", "close") // HTTP/2 would end the streams beside this one
+			}
 			answerFault(w, r, status, body)
 			return
 		case errors.Is(err, context.Canceled) || r.Context().Err() != nil:
@@ -69,8 +76,7 @@ func upstreamFailed(log *slog.Logger) func(http.ResponseWriter, *http.Request, e
 		if timedOut(err) {
 			status, body = http.StatusGatewayTimeout, bodyTimeout
 		}
-		log.LogAttrs(r.Context(), slog.LevelError, "upstream failed",
-			slog.Int("status", status), slog.String("error", upstreamText(err)), request)
+		log.failed(r, slog.Int("status", status), slog.String("error", upstreamText(err)), request)
 		answerFault(w, r, status, body)
 	}
 }
@@ -86,6 +92,8 @@ func clientFault(err error) error {
 		return reading
 	case errors.As(err, &content):
 		return content
+	case errors.Is(err, h1.ErrUnsendable):
+		return h1.ErrUnsendable
 	}
 	return nil
 }

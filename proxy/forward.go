@@ -19,7 +19,7 @@ const (
 )
 
 // newForwarder is the proxying half: it sends a request, as the gate left it, to the upstream.
-func newForwarder(upstream *upstreamSide, requestID string, log *slog.Logger) *httputil.ReverseProxy {
+func newForwarder(upstream *upstreamSide, requestID string, accept func(*http.Response) error, log *requestLog) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:        rewriteTo(upstream.config.URL, requestID),
 		Transport:      upstream,

@@ -51,6 +51,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor >= 2 || !r.ProtoAtLeast(1, 1) || h.log.access || e.span != nil {
 		watched := newResponse(w, r, h.stallWait(r))
 		defer func() { e.span.End(watched.status) }()
+		if r.ProtoMajor >= 2 {
+			// What is still buffered goes out when the handler has returned: from then on, net/http watches.
+			defer func() { _ = http.NewResponseController(watched).SetWriteDeadline(time.Now().Add(h.stallAfter)) }() // fails where the stream has ended
+		}
 		if h.log.access {
 			defer h.log.ended(r, &e, watched, time.Now())
 		}
@@ -112,6 +116,10 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, e *exchange) (fo
 	dropUpgrade(r.Header)
 	answer.Apply(r)
 	e.origin.write(r.Header)
+	deleteClaims(r.Trailer)
+	if h.requestID != "" {
+		delete(r.Trailer, h.requestID)
+	}
 	return true
 }
 
@@ -138,12 +146,16 @@ func (h *handler) pass(w http.ResponseWriter, r *http.Request, e *exchange) {
 		// In a copy: net/http looks at the body it made to see whether the client waits for 100 (Continue).
 		outgoing := *r
 		body := newClientBody(w, r, h.bodyTimeout)
+		defer body.release()
 		outgoing.Body, outgoing.Trailer = body, body.trailers
 		r = &outgoing
 	}
 	if h.relay.takes(r) {
 		h.relay.ServeHTTP(w, r)
 	} else {
+		if body, ok := r.Body.(*clientBody); ok {
+			r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, body))
+		}
 		h.forward.ServeHTTP(w, r)
 	}
 }
@@ -165,11 +177,14 @@ func mayStream(h http.Header) bool {
 // errStatus is what an upstream's answer with an impossible status is.
 var errStatus = errors.New("the status is no HTTP status")
 
-// accept is a ReverseProxy's ModifyResponse: what has turned into a stream no longer counts as in flight,
+// accept is a ReverseProxy's ModifyResponse. It refuses what is no response, and what has turned into a stream no longer counts as in flight,
 // since streams would fill all places. They are bounded with the connections.
-func accept(response *http.Response) error {
+func (h *handler) accept(response *http.Response) error {
 	if response.StatusCode < http.StatusContinue {
 		return errStatus // net/http would panic
+	}
+	if h.draining.Load() && response.StatusCode != http.StatusSwitchingProtocols {
+		response.Header["Connection"] = []string{"close"} // the request may have come before the end began
 	}
 	if response.StatusCode != http.StatusSwitchingProtocols && !strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") {
 		return nil
@@ -182,9 +197,6 @@ func accept(response *http.Response) error {
 
 // shed turns a request away that there was no place for.
 func (h *handler) shed(w http.ResponseWriter, r *http.Request) {
-	if r.Context().Err() != nil {
-		return // the client has gone
-	}
 	w.Header().Set("Retry-After", "1")
 	answerFault(w, r, http.StatusServiceUnavailable, bodyOverloaded)
 }

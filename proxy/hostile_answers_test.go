@@ -91,7 +91,11 @@ func TestHostileUpstreams(t *testing.T) {
 	} {
 		for _, method := range []string{"GET", "POST"} { // the second goes another way: its length is unknown
 			t.Run(row.name+" to "+method, func(t *testing.T) {
-				gate := run(t, "http://"+hostile(t, row.serve), map[string]any{}, limited(map[string]any{"response_timeout": "200ms"}))
+				limits := map[string]any{}
+				if row.status == 504 {
+					limits["response_timeout"] = "400ms"
+				}
+				gate := run(t, "http://"+hostile(t, row.serve), map[string]any{}, limited(limits))
 				token := "Approov-Token: " + validToken(t, nil)
 				gate.get("/good", token) // so that the bad answer comes on a connection that was good
 				ask := request("GET", "/bad", token)
@@ -114,7 +118,7 @@ func TestHostileUpstreams(t *testing.T) {
 // TestEndlessInterimResponses: 1xx responses do not put off the time by which there must be a final one.
 func TestEndlessInterimResponses(t *testing.T) {
 	gate := run(t, "http://"+hostile(t, forever("", "HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n")), map[string]any{},
-		limited(map[string]any{"response_timeout": "200ms"}))
+		limited(map[string]any{"response_timeout": "400ms"}))
 	token := "Approov-Token: " + validToken(t, nil)
 	e := gate.open(request("GET", "/bad", token))
 	status := 103
@@ -272,15 +276,14 @@ func TestEndlessResponseInLittleMemory(t *testing.T) {
 	}
 }
 
-// TestHangInTheBody: a stream may pause for long, so the gate does not cut it; but when the client goes, so does
-// the connection to the backend.
+// TestHangInTheBody: a stream may pause for long; but when the client goes, so does the connection to the backend.
 func TestHangInTheBody(t *testing.T) {
 	closed := make(chan struct{})
 	gate := run(t, "http://"+hostile(t, func(conn net.Conn, in *bufio.Reader) {
 		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello")
 		untilClosed(in)
 		close(closed)
-	}), map[string]any{}, limited(map[string]any{"response_timeout": "50ms"}))
+	}), map[string]any{})
 	e := gate.open(request("GET", "/bad", "Approov-Token: "+validToken(t, nil)))
 	body := make([]byte, 5)
 	if _, err := io.ReadFull(e.head(t, "GET").Body, body); err != nil || string(body) != "hello" {
@@ -328,7 +331,11 @@ func TestUpstreamTLSFailures(t *testing.T) {
 		{"a handshake without end", bareUpstream(t, func(_ net.Conn, in *bufio.Reader) { untilClosed(in) }), 504},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			gate := run(t, "https://"+row.upstream, map[string]any{}, limited(map[string]any{"dial_timeout": "200ms"}))
+			limits := map[string]any{}
+			if row.status == 504 {
+				limits["dial_timeout"] = "400ms"
+			}
+			gate := run(t, "https://"+row.upstream, map[string]any{}, limited(limits))
 			if got := gate.get("/x", "Approov-Token: "+validToken(t, nil)); got.status != row.status {
 				t.Errorf("status: got %d, want %d", got.status, row.status)
 			}

@@ -55,6 +55,14 @@ func (l *requestLog) decided(r *http.Request, e *exchange) {
 	}
 }
 
+// failed writes one line for a request that the upstream did not answer. While the upstream is down every
+// request is such a one.
+func (l *requestLog) failed(r *http.Request, attrs ...slog.Attr) {
+	if l.sampler.Allow(time.Now(), logline.Key{Reason: "upstream_failed"}) {
+		l.LogAttrs(r.Context(), slog.LevelError, "upstream failed", attrs...)
+	}
+}
+
 // summarize writes, once a second, how many decisions of each kind got no line of their own, until ctx ends.
 func (l *requestLog) summarize(ctx context.Context) {
 	tick := time.NewTicker(time.Second)

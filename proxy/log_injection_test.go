@@ -40,6 +40,7 @@ func told(t *testing.T, upstream, format string, policy map[string]any) *rig {
 // TestRequestsCannotForgeLogLines sends requests that carry evil wherever a client can put it. Each may make as many
 // lines as it would without, and none of them may hold a control character.
 func TestRequestsCannotForgeLogLines(t *testing.T) {
+	silenceTransport(t)
 	escaped := url.PathEscape(evil)
 	raw := strings.NewReplacer("\r", "", "\n", "", "\x00", "", "\x1b", "", "\x7f", "", "\t", "", " ", "").Replace(evil) // what net/http lets by
 	token := "Approov-Token: " + validToken(t, nil)
@@ -140,8 +141,8 @@ func TestNothingSecretIsToldInAnyFormat(t *testing.T) {
 		"good": newUpstream(t, nil).URL,
 		"down": "http://127.0.0.1:1",
 		"echoing": "http://" + bareUpstream(t, func(conn net.Conn, in *bufio.Reader) {
-			head, _ := in.Peek(in.Buffered() + 1) // waits for the request, and takes what came with the first byte
-			head, _ = in.Peek(in.Buffered())
+			_, _ = in.Peek(1) // waits for the request
+			head, _ := in.Peek(in.Buffered())
 			fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %q\r\n\r\n", head)
 		}),
 	}

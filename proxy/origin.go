@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/approovgate/approovgate/engine"
@@ -183,12 +184,8 @@ func isHost(text string) bool {
 }
 
 func isPort(text string) bool {
-	for i := 0; i < len(text); i++ {
-		if text[i] < '0' || text[i] > '9' {
-			return false
-		}
-	}
-	return text != "" && len(text) <= len("65535")
+	_, err := strconv.ParseUint(text, 10, 16)
+	return err == nil
 }
 
 // portOf is the port that a Host names, or that its scheme means.

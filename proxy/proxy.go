@@ -177,14 +177,14 @@ func (p *Proxy) Run(ctx context.Context) error {
 // handler is what serves requests.
 func (p *Proxy) handler() *handler {
 	c := &p.config
-	return &handler{
-		gate: p.gate, forward: newForwarder(p.upstream, c.RequestID, p.Log),
-		relay:    &relay{upstream: p.upstream, requestID: c.RequestID, buffers: new(bufferPool), failed: upstreamFailed(p.Log)},
-		inFlight: newInFlight(c.Limits),
-		log:      &requestLog{Logger: p.Log, sampler: logline.NewSampler(c.Log.Sample), access: c.Log.Access}, stats: newRequestStats(), draining: &p.draining,
-		tracer:  p.tracer,
+	lines := &requestLog{Logger: p.Log, sampler: logline.NewSampler(c.Log.Sample), access: c.Log.Access}
+	h := &handler{
+		gate: p.gate, inFlight: newInFlight(c.Limits), log: lines, stats: newRequestStats(), draining: &p.draining, tracer: p.tracer,
 		trusted: c.TrustedProxies, requestID: c.RequestID, bodyTimeout: c.Limits.BodyTimeout, stallAfter: c.Limits.WriteTimeout,
 	}
+	h.relay = &relay{upstream: p.upstream, requestID: c.RequestID, buffers: new(bufferPool), accept: h.accept, failed: upstreamFailed(lines)}
+	h.forward = newForwarder(p.upstream, c.RequestID, h.accept, lines)
+	return h
 }
 
 // server is one http.Server, hardened. It is shut down by drain.

@@ -15,6 +15,7 @@ type relay struct {
 	upstream  *upstreamSide
 	requestID string // the header that stays whatever Connection names; empty: none
 	buffers   *bufferPool
+	accept    func(*http.Response) error // may refuse a response, or add to it
 	failed    func(http.ResponseWriter, *http.Request, error)
 }
 
@@ -49,11 +50,11 @@ func (f *relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer response.Body.Close() // at its end already, unless something fails
-	if err := accept(response); err != nil {
+	removeHopByHop(response.Header)
+	if err := f.accept(response); err != nil {
 		f.failed(w, r, err)
 		return
 	}
-	removeHopByHop(response.Header)
 	to := w.Header()
 	copyHeader(to, response.Header)
 	announced := len(response.Trailer)

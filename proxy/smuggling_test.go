@@ -32,7 +32,7 @@ func TestNothingIsSmuggled(t *testing.T) {
 	for _, mode := range []string{"enforce", "log"} {
 		t.Run(mode, func(t *testing.T) {
 			backend := newTap(t)
-			gate := run(t, "http://"+backend.listener.Addr().String(), map[string]any{"mode": mode})
+			gate := run(t, "http://"+backend.listener.Addr().String(), map[string]any{"mode": mode}, everyLine)
 			words := newSmugglingWords(t)
 			payloads := words.payloads()
 			if len(payloads) < 80 {
@@ -62,6 +62,9 @@ func TestNothingIsSmuggled(t *testing.T) {
 		})
 	}
 }
+
+// everyLine makes a gate log every decision.
+func everyLine(p *Proxy) { p.Tree["log"].(map[string]any)["sample"] = 0 }
 
 // wantIn is what the client reads in a mode: log mode forwards what enforce mode refuses for want of a token.
 func (p payload) wantIn(mode string) string {
@@ -100,6 +103,9 @@ func (r *rig) converse(backend *tap, p payload, number, last string) string {
 		if err != nil {
 			got = append(got, "broken")
 			break
+		}
+		if response.StatusCode == 100 && len(got) > 0 && got[len(got)-1] == "100" {
+			continue // the gate's own and the backend's, which come in either order or as one
 		}
 		if name, ours := strings.CutSuffix(strings.TrimPrefix(string(body), "/"), number); ours && response.StatusCode == 200 {
 			got = append(got, name)

@@ -67,19 +67,22 @@ func (u *upstreamSide) refresh(now time.Time) (problems []config.Problem, change
 	if u.client != nil {
 		problems, changed = u.client.refresh("upstream_tls", now)
 	}
-	var roots *x509.CertPool // nil: the system's
+	var (
+		roots   *x509.CertPool // nil: the system's
+		content [sha256.Size]byte
+	)
 	if u.config.TLS.CA != "" {
 		pool, text, err := readAuthorities(u.config.TLS.CA)
 		if err != nil {
 			return append(problems, config.Problem{Path: "upstream_tls.ca", Text: err.Error()}), false
 		}
-		content := sha256.Sum256(text)
+		roots, content = pool, sha256.Sum256(text)
 		changed = changed || content != u.content
-		roots, u.content = pool, content
 	}
 	if config.Failed(problems) || u.live.Load() != nil && !changed {
 		return problems, false
 	}
+	u.content = content
 	if old := u.live.Swap(u.transport(roots)); old != nil {
 		old.CloseIdleConnections() // requests under way keep theirs
 	}
@@ -166,10 +169,10 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 
 // addressOf is the host and port that a URL is dialed at.
 func addressOf(u *url.URL) string {
-	if u.Port() == "" {
-		return net.JoinHostPort(u.Hostname(), "80")
+	if u.Port() != "" {
+		return u.Host
 	}
-	return u.Host
+	return net.JoinHostPort(u.Hostname(), portOf("", u.Scheme))
 }
 
 // fault is a kind of failure on the way to the upstream and back.

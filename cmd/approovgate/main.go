@@ -11,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -122,6 +123,7 @@ func serve(p *proxy.Proxy, _, stderr io.Writer) int {
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
 
+	log.SetOutput(io.Discard)      // net/http's transport quotes there what an upstream has sent, which may be a token
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not end the gate
 	lines := logline.New(stderr, func(n uint64) []byte { return proxy.LostLines(p.Config().Log, n) })
 	defer closeLog(lines)
@@ -138,9 +140,9 @@ func serve(p *proxy.Proxy, _, stderr io.Writer) int {
 }
 
 // told notes that the service manager could not be told something. The gate serves all the same.
-func told(log *slog.Logger, err error) {
+func told(lines *slog.Logger, err error) {
 	if err != nil {
-		log.Warn("the service manager does not hear", "error", err.Error())
+		lines.Warn("the service manager does not hear", "error", err.Error())
 	}
 }
 

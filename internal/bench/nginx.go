@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	_ "embed" // the configuration
 	"errors"
@@ -49,6 +50,7 @@ func startNginx(dir, address, upstream, module, script, check string) (string, [
 
 // njsThere says why njs cannot be measured, if so.
 func njsThere() error {
-	_, err := os.Stat(njsModule)
-	return err
+	_, program := lookProgram("nginx")
+	_, module := os.Stat(njsModule)
+	return cmp.Or(program, module)
 }

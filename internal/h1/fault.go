@@ -19,16 +19,24 @@ func (m malformed) Error() string { return "the upstream's answer is not valid H
 // Is makes every malformed an ErrMalformed.
 func (m malformed) Is(target error) bool { return target == ErrMalformed }
 
-// unsendable says why a request cannot be sent as HTTP/1.1. It is always a constant, too.
+// ErrUnsendable is what every error is that says that a request cannot be written as HTTP/1.1, or that there
+// is no Fallback to send it. The upstream has seen nothing of the request.
+var ErrUnsendable = errors.New("the request cannot be sent")
+
+// unsendable says why. It is always a constant, too.
 type unsendable string
 
 func (u unsendable) Error() string { return "the request cannot be sent: " + string(u) }
 
+// Is makes every unsendable an ErrUnsendable.
+func (u unsendable) Is(target error) bool { return target == ErrUnsendable }
+
 // BodyError is a failure to read a request's content from its sender. The upstream has seen nothing of
-// the request, and has no part in the failure.
+// the request, and has no part in the failure. A timeout in it is the sender's: look for a BodyError first.
 type BodyError struct{ Err error }
 
-func (e *BodyError) Error() string { return "reading the request's content: " + e.Err.Error() }
+// Error does not quote Err, which may quote the sender.
+func (e *BodyError) Error() string { return "the request's content could not be read" }
 
 // Unwrap returns the error of Request.Body.
 func (e *BodyError) Unwrap() error { return e.Err }

@@ -76,8 +76,9 @@ type Transport struct {
 //
 // Errors: those of Dial and of the connection as they are; a timeout satisfies [net.Error] and is
 // [context.DeadlineExceeded]; an upstream that closes before it has answered is [io.EOF] or
-// [io.ErrUnexpectedEOF]; what is no valid response is [ErrMalformed]; content that cannot be read from the
-// client is a [*BodyError]. None quotes what the upstream or the client sent.
+// [io.ErrUnexpectedEOF]; what is no valid response is [ErrMalformed]; a request that cannot be written is
+// [ErrUnsendable]; content that cannot be read from the client is a [*BodyError]. None of these quotes what
+// the upstream or the client sent.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.Exchange(req, nil)
 }

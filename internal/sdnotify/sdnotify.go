@@ -1,5 +1,4 @@
-// Package sdnotify tells the service manager how the process is: that it serves, reads its configuration again or stops,
-// and, as long as it is healthy, that it lives (sd_notify(3); Type=notify and WatchdogSec= in systemd.service(5)).
+// Package sdnotify tells the service manager how the process is: that it serves or stops, and, as long as it is healthy, that it lives (sd_notify(3); Type=notify and WatchdogSec= in systemd.service(5)).
 //
 // It owns those messages and the beat of the watchdog, and knows nothing of what the process does. Where no service
 // manager asked to be told, which it does by NOTIFY_SOCKET, every function does nothing.
@@ -15,14 +14,8 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// Ready says that the process serves, or that it serves again after Reloading.
+// Ready says that the process serves.
 func Ready() error { return tell(daemon.SdNotifyReady) }
-
-// Reloading says that the configuration is being read again. Ready must follow, whatever came of it. The time is what
-// Type=notify-reload asks for (systemd 253 and later); others ignore it.
-func Reloading() error {
-	return tell(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
-}
 
 // Stopping says that the process takes no more requests and finishes those it has.
 func Stopping() error { return tell(daemon.SdNotifyStopping) }

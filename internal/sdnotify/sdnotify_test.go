@@ -72,14 +72,13 @@ func TestMessagesReachTheServiceManager(t *testing.T) {
 				tell func() error
 			}{
 				{"READY=1", Ready},
-				{"RELOADING=1\nMONOTONIC_USEC=", Reloading},
 				{"STOPPING=1", Stopping},
 			} {
 				if err := row.tell(); err != nil {
 					t.Fatalf("%s: %v", row.want, err)
 				}
 				got := m.next(time.Now().Add(patience))
-				if !strings.HasPrefix(got, row.want) || !strings.Contains(row.want, "\n") && got != row.want {
+				if got != row.want {
 					t.Errorf("got message %q, want %q", got, row.want)
 				}
 			}
@@ -87,22 +86,10 @@ func TestMessagesReachTheServiceManager(t *testing.T) {
 	}
 }
 
-func TestReloadingTellsTheMonotonicTime(t *testing.T) {
-	m := listen(t, path(t))
-	if err := Reloading(); err != nil {
-		t.Fatal(err)
-	}
-	_, text, _ := strings.Cut(m.next(time.Now().Add(patience)), "MONOTONIC_USEC=")
-	usec, err := strconv.ParseInt(strings.TrimSuffix(text, "\n"), 10, 64)
-	if err != nil || usec <= 0 {
-		t.Errorf("got MONOTONIC_USEC=%q, want microseconds since the machine started", text)
-	}
-}
-
 func TestWithoutAServiceManagerNothingHappens(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	t.Setenv("WATCHDOG_USEC", "")
-	for name, tell := range map[string]func() error{"Ready": Ready, "Reloading": Reloading, "Stopping": Stopping} {
+	for name, tell := range map[string]func() error{"Ready": Ready, "Stopping": Stopping} {
 		if err := tell(); err != nil {
 			t.Errorf("%s: got %v, want nothing", name, err)
 		}
