@@ -68,6 +68,7 @@ func (s *stream) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	<-r.Context().Done() // the page ends the stream
 }
 
 func TestEventSourcePassesInABrowser(t *testing.T) {

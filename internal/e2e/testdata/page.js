@@ -93,11 +93,11 @@ function events(path, count) {
 		const source = new EventSource(path), seen = [];
 		source.addEventListener("step", async (event) => {
 			seen.push(`${event.lastEventId}: ${event.data}`);
+			await fetch(`${path}/seen/${event.lastEventId}`, {method: "POST"});
 			if (seen.length === count) {
 				source.close();
 				resolve({seen, protocol: performance.getEntriesByType("navigation")[0].nextHopProtocol});
 			}
-			await fetch(`${path}/seen/${event.lastEventId}`, {method: "POST"});
 		});
 		source.onerror = () => { if (source.readyState === EventSource.CLOSED) reject(new Error("closed for good")); };
 	});
