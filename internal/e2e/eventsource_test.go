@@ -25,7 +25,7 @@ type stream struct {
 
 func startStream(t *testing.T) (*stream, settings) {
 	t.Helper()
-	s := &stream{t: t, seen: make(chan int, 1), begun: make(chan string, 16)}
+	s := &stream{t: t, seen: make(chan int), begun: make(chan string, 16)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/open/page", servePage)
 	mux.HandleFunc("GET /events", s.events)
@@ -34,7 +34,10 @@ func startStream(t *testing.T) (*stream, settings) {
 		if err != nil {
 			t.Errorf("the page has seen: %v", err)
 		}
-		s.seen <- n
+		select {
+		case s.seen <- n: // the page hears back only once this has arrived
+		case <-r.Context().Done():
+		}
 	})
 	return s, settings{"upstream": "http://" + serve(t, &http.Server{Handler: mux})}
 }
