@@ -92,9 +92,9 @@ function events(path, count) {
 	return new Promise((resolve, reject) => {
 		const source = new EventSource(path), seen = [];
 		source.addEventListener("step", async (event) => {
-			seen.push(`${event.lastEventId}: ${event.data}`);
+			const number = seen.push(`${event.lastEventId}: ${event.data}`);
 			await fetch(`${path}/seen/${event.lastEventId}`, {method: "POST"});
-			if (seen.length === count) {
+			if (number === count) {
 				source.close();
 				resolve({seen, protocol: performance.getEntriesByType("navigation")[0].nextHopProtocol});
 			}
