@@ -132,9 +132,6 @@ func (b *clientBody) fault(ctx context.Context) error {
 	return b.failure
 }
 
-// bodyKey is where the context of a forwarded request has its clientBody.
-type bodyKey struct{}
-
 // Close does nothing. The server closes the body that it made when the request is done with; closing it from
 // here would wait for the rest of it.
 func (b *clientBody) Close() error { return nil }
