@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -87,6 +88,55 @@ func TestGRPCServiceThatIsGoneIsUnavailable(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", way.name, got, codes.Unavailable)
 		}
 	}
+}
+
+// TestGRPCCancelledByTheServiceIsNoInvitationToRetry has a service reset a stream with CANCEL, as gRPC's do when their
+// own clock ends a call. For clients that is CANCELLED or, where the call had a timeout, DEADLINE_EXCEEDED
+// (PROTOCOL-HTTP2.md, "Errors"). UNAVAILABLE would have them try again what the service has begun already.
+func TestGRPCCancelledByTheServiceIsNoInvitationToRetry(t *testing.T) {
+	g := start(t, settings{"upstream": "h2c://" + startResetting(t, http2.ErrCodeCancel)})
+	for _, row := range []struct {
+		name string
+		more []string
+		want string
+	}{{"a call without a timeout", nil, "1"}, {"a call with a timeout", []string{"grpc-timeout", "10S"}, "4"}} {
+		t.Run(row.name, func(t *testing.T) {
+			c := newFrameClient(t, g.dialPlain(t))
+			c.headers(1, true, append([]string{":method", "POST", ":scheme", "http", ":authority", "127.0.0.1", ":path", "/any.Service/Call",
+				"content-type", "application/grpc", "te", "trailers", "approov-token", token(t)}, row.more...)...)
+			if got := c.answer(1).fields["grpc-status"]; got != row.want {
+				t.Errorf("got grpc-status %q, want %q", got, row.want)
+			}
+		})
+	}
+}
+
+// startResetting runs a server without TLS that resets every stream of HTTP/2.
+func startResetting(t *testing.T, code http2.ErrCode) string {
+	t.Helper()
+	l := listen(t)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() { // ended by Close
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { // ends with the gate
+				defer conn.Close()
+				framer := http2.NewFramer(conn, conn)
+				preface := make([]byte, len(http2.ClientPreface))
+				_, err := io.ReadFull(conn, preface)
+				for err = errors.Join(err, framer.WriteSettings()); err == nil; {
+					var frame http2.Frame
+					if frame, err = framer.ReadFrame(); err == nil && frame.Header().Type == http2.FrameHeaders {
+						err = framer.WriteRSTStream(frame.Header().StreamID, code)
+					}
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
 }
 
 // TestGRPCRefusalIsOneFrame looks at a refused call on the wire: one HEADERS frame that ends the stream, which is what

@@ -44,6 +44,9 @@ func TestH2Spec(t *testing.T) {
 			}
 			t.Logf("%d of %d pass, of net/http alone %d", passes(got), all, passes(want))
 			for i := range want {
+				if !got[i].pass {
+					t.Logf("%s %s: fails; with net/http alone passes: %t", got[i].number, got[i].name, want[i].pass)
+				}
 				if want[i].pass && !got[i].pass && !passesAgain(t, address, way.secure, got[i]) {
 					t.Errorf("%s %s: got a failure, want a pass as with net/http", got[i].number, got[i].name)
 				}
