@@ -10,7 +10,7 @@ import (
 // streams live; only their pauses are, and only where the one who pauses is the client.
 type Limits struct {
 	HeaderTimeout   time.Duration // limits.header_timeout: for a request's header, a TLS handshake and a PROXY header; default 10s
-	BodyTimeout     time.Duration // limits.body_timeout: longest pause while a request's body comes in; default 30s
+	BodyTimeout     time.Duration // limits.body_timeout: longest pause while a request's body comes in, calls of gRPC excepted; default 30s
 	WriteTimeout    time.Duration // limits.write_timeout: longest pause in which a client takes nothing of its response; default 60s
 	IdleTimeout     time.Duration // limits.idle_timeout: of a client's connection without a request; default 120s
 	HeaderBytes     int           // limits.header_bytes: of a request's line and header; default 32768
