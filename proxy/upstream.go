@@ -55,7 +55,7 @@ func newUpstreamSide(c Config) *upstreamSide {
 			Fallback: roundTripper(func(r *http.Request) (*http.Response, error) { return u.live.Load().RoundTrip(r) }),
 		}
 	}
-	if c.Upstream.TLS.Cert != "" {
+	if c.Upstream.TLS.Cert != "" && c.Upstream.TLS.Key != "" {
 		u.client = &pair{cert: c.Upstream.TLS.Cert, key: c.Upstream.TLS.Key}
 	}
 	return u
