@@ -53,9 +53,21 @@ func newClientBody(w http.ResponseWriter, r *http.Request, timeout time.Duration
 		}
 	}
 	if r.ProtoMajor >= 2 {
-		b.stall = newStall(timeout, func() { _ = b.control.SetReadDeadline(past) }) // fails where the stream has ended
+		if isGRPC(r.Header) {
+			timeout = neverStalls // a call may stay open with nothing to say
+		}
+		b.stall = newStall(timeout, func() { b.deadline(past) })
 	}
 	return b
+}
+
+// neverStalls is as good as no limit on a pause.
+const neverStalls = 365 * 24 * time.Hour
+
+// isGRPC reports whether a request says that it is a gRPC call.
+func isGRPC(h http.Header) bool {
+	lines := h["Content-Type"]
+	return len(lines) == 1 && strings.HasPrefix(lines[0], "application/grpc")
 }
 
 // boundBody sets the connection's deadline for a request with a body before anything reads it: the gate may
@@ -131,9 +143,6 @@ func (b *clientBody) fault(ctx context.Context) error {
 	defer b.reading.Unlock()
 	return b.failure
 }
-
-// bodyKey is where the context of a forwarded request has its clientBody.
-type bodyKey struct{}
 
 // Close does nothing. The server closes the body that it made when the request is done with; closing it from
 // here would wait for the rest of it.

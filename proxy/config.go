@@ -72,6 +72,9 @@ func ReadConfig(path string) (Config, []config.Problem) {
 		t := config.NewTree(tree)
 		c.Policy = config.DecodeFrom(t)
 		found = append(found, t.Problems()...)
+		if c.idInToken() {
+			problems = append(problems, config.Problem{Path: path + ": request_id", Text: idInTokenText})
+		}
 	}
 	return c, append(problems, inFile(c.PolicyFile, found)...)
 }
@@ -121,10 +124,17 @@ func DecodeConfig(tree map[string]any) (Config, []config.Problem) {
 	}
 	checkTogether(t, &c)
 	c.Policy, c.PolicyFile = decodePolicy(t)
-	if c.RequestID != "" && engine.SameHeader(c.RequestID, c.Policy.Token.Header) {
-		t.Refuse("request_id", "is the header of the token; ids are logged, tokens never; choose another")
+	if c.idInToken() {
+		t.Refuse("request_id", idInTokenText)
 	}
 	return c, t.Problems()
+}
+
+const idInTokenText = "is the header of the token; ids are logged, tokens never; choose another"
+
+// idInToken reports whether request ids would stand in the token's header.
+func (c *Config) idInToken() bool {
+	return c.RequestID != "" && engine.SameHeader(c.RequestID, c.Policy.Token.Header)
 }
 
 // checkTogether notes settings that make no sense beside each other.

@@ -10,13 +10,13 @@ import (
 // streams live; only their pauses are, and only where the one who pauses is the client.
 type Limits struct {
 	HeaderTimeout   time.Duration // limits.header_timeout: for a request's header, a TLS handshake and a PROXY header; default 10s
-	BodyTimeout     time.Duration // limits.body_timeout: longest pause while a request's body comes in; default 30s
+	BodyTimeout     time.Duration // limits.body_timeout: longest pause while a request's body comes in, calls of gRPC excepted; default 30s
 	WriteTimeout    time.Duration // limits.write_timeout: longest pause in which a client takes nothing of its response; default 60s
 	IdleTimeout     time.Duration // limits.idle_timeout: of a client's connection without a request; default 120s
 	HeaderBytes     int           // limits.header_bytes: of a request's line and header; default 32768
 	Connections     int           // limits.connections: of clients at once; default 0: from the process's descriptor limit, at most 10000
 	Streams         int           // limits.streams: HTTP/2 requests at once in one connection; default 100
-	InFlight        int           // limits.in_flight: requests at the upstream at once; default 1024
+	InFlight        int           // limits.in_flight: requests that the upstream has not begun to answer, at once; default 1024
 	Queue           int           // limits.queue: requests that wait for a place there; default 1024
 	QueueTimeout    time.Duration // limits.queue_timeout: for at most this long, then the answer is 503; default 1s
 	DialTimeout     time.Duration // limits.dial_timeout: to connect to the upstream; default 5s

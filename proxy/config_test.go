@@ -296,3 +296,14 @@ func TestListenersThatSpeakTLS(t *testing.T) {
 		t.Errorf("got %+v, want %+v", c.Listen, want)
 	}
 }
+
+func TestRequestIDsNeverStandInTheTokensHeader(t *testing.T) {
+	dir := t.TempDir()
+	gate := filepath.Join(dir, "gate.yaml")
+	write(t, gate, "listen: 127.0.0.1:0\nupstream: http://127.0.0.1:1\nrequest_id: x-token\npolicy_file: policy.yaml\n")
+	write(t, filepath.Join(dir, "policy.yaml"), "token: {header: X-Token}\nkeys: [{name: a, alg: HS256, secret: env:NOT_READ_HERE}]\n")
+	_, problems := ReadConfig(gate)
+	if !slices.ContainsFunc(problems, func(p config.Problem) bool { return p.Path == gate+": request_id" && !p.Warning }) {
+		t.Errorf("got %v, want an error at request_id", problems)
+	}
+}

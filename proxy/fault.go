@@ -50,8 +50,8 @@ func upstreamFailed(log *requestLog) func(http.ResponseWriter, *http.Request, er
 	return func(w http.ResponseWriter, r *http.Request, err error) {
 		// The outgoing request may carry what a bound query parameter holds: the log shows its path only.
 		request := slog.Group("request", "method", gate.Printable(r.Method), "host", gate.Printable(r.Host), "path", gate.Printable(r.URL.Path))
-		if body, ok := r.Context().Value(bodyKey{}).(*clientBody); ok {
-			if fault := body.fault(r.Context()); fault != nil {
+		if f, ok := r.Context().Value(onwardKey{}).(*onward); ok && f.body != nil {
+			if fault := f.body.fault(r.Context()); fault != nil {
 				err = fault
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -132,53 +131,42 @@ func (h *handler) nameRequest(w http.ResponseWriter, e *exchange) {
 
 // pass sends an admitted request to the upstream as soon as there is a place for it.
 func (h *handler) pass(w http.ResponseWriter, r *http.Request, e *exchange) {
-	if !h.inFlight.enter(r.Context()) {
-		h.nameRequest(w, e)
-		h.shed(w, r)
-		return
-	}
 	at := &place{inFlight: h.inFlight}
 	defer at.leave()
-	if mayStream(r.Header) {
-		r = r.WithContext(context.WithValue(r.Context(), placeKey{}, at))
-	}
+	var body *clientBody
 	if r.Body != nil && r.Body != http.NoBody {
 		// In a copy: net/http looks at the body it made to see whether the client waits for 100 (Continue).
 		outgoing := *r
-		body := newClientBody(w, r, h.bodyTimeout)
+		body = newClientBody(w, r, h.bodyTimeout)
 		defer body.release()
 		outgoing.Body, outgoing.Trailer = body, body.trailers
 		r = &outgoing
 	}
+	placed := true
 	if h.relay.takes(r) {
-		h.relay.ServeHTTP(w, r)
-	} else {
-		if body, ok := r.Body.(*clientBody); ok {
-			r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, body))
-		}
-		h.forward.ServeHTTP(w, r)
+		placed = h.relay.pass(w, r, at)
+	} else if placed = at.enter(r.Context()) == nil; placed {
+		h.forward.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), onwardKey{}, &onward{at, body})))
+	}
+	if !placed {
+		h.nameRequest(w, e)
+		h.shed(w, r)
 	}
 }
 
-// mayStream reports whether a request asks for something that may stay open for long: another protocol, or
-// a stream of events.
-func mayStream(h http.Header) bool {
-	if _, ok := h["Upgrade"]; ok {
-		return true
-	}
-	for _, line := range h["Accept"] {
-		if strings.Contains(line, "text/event-stream") {
-			return true
-		}
-	}
-	return false
+// onward is what ReverseProxy's hooks need to know of a request.
+type onward struct {
+	place *place
+	body  *clientBody // nil: none
 }
+
+// onwardKey is where the context of a request that ReverseProxy forwards has its onward.
+type onwardKey struct{}
 
 // errStatus is what an upstream's answer with an impossible status is.
 var errStatus = errors.New("the status is no HTTP status")
 
-// accept is a ReverseProxy's ModifyResponse. It refuses what is no response, and what has turned into a stream no longer counts as in flight,
-// since streams would fill all places. They are bounded with the connections.
+// accept is a ReverseProxy's ModifyResponse: it looks at a response that begins.
 func (h *handler) accept(response *http.Response) error {
 	if response.StatusCode < http.StatusContinue {
 		return errStatus // net/http would panic
@@ -186,11 +174,8 @@ func (h *handler) accept(response *http.Response) error {
 	if h.draining.Load() && response.StatusCode != http.StatusSwitchingProtocols {
 		response.Header["Connection"] = []string{"close"} // the request may have come before the end began
 	}
-	if response.StatusCode != http.StatusSwitchingProtocols && !strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") {
-		return nil
-	}
-	if at, ok := response.Request.Context().Value(placeKey{}).(*place); ok {
-		at.leave()
+	if f, ok := response.Request.Context().Value(onwardKey{}).(*onward); ok {
+		f.place.leave()
 	}
 	return nil
 }

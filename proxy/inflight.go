@@ -2,13 +2,15 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 )
 
-// inFlight bounds how many requests are at the upstream at once. Requests above that wait in line, as many
-// and as long as configured, and are then turned away, so that those inside are served as fast as ever.
-// Only requests that the gate has let through get here.
+// inFlight bounds how many requests are at the upstream at once: those that it has not begun to answer.
+// Requests above that wait in line, as many and as long as configured, and are then turned away, so that those
+// inside are served as fast as ever. Only requests that the gate has let through get here. Once a response has
+// begun its pace may be the client's, or it may be a stream that never ends: the bound on connections is theirs.
 type inFlight struct {
 	places  chan struct{} // holds one value for each request inside
 	line    int64
@@ -55,19 +57,28 @@ func (f *inFlight) leave() { <-f.places }
 // inside is how many requests are at the upstream.
 func (f *inFlight) inside() int { return len(f.places) }
 
-// place is one request's place, for requests that may turn into a long stream.
+// place is one request's place, from when it goes to the upstream until that has answered. Only the goroutine
+// that serves the request touches it.
 type place struct {
 	inFlight *inFlight
-	left     bool // only touched by the goroutine that serves the request
+	held     bool
 }
 
-// leave frees the place, once.
+// errNoPlace is the fate of a request that got no place.
+var errNoPlace = errors.New("too many requests are at the upstream")
+
+// enter waits for the place.
+func (p *place) enter(ctx context.Context) error {
+	if p.held = p.inFlight.enter(ctx); !p.held {
+		return errNoPlace
+	}
+	return nil
+}
+
+// leave frees the place if it is held.
 func (p *place) leave() {
-	if !p.left {
-		p.left = true
+	if p.held {
+		p.held = false
 		p.inFlight.leave()
 	}
 }
-
-// placeKey is where the context of a request that may turn into a long stream has its place.
-type placeKey struct{}

@@ -269,7 +269,7 @@ func TestInFlight(t *testing.T) {
 		f := newInFlight(Limits{InFlight: 2})
 		f.enter(t.Context())
 		f.enter(t.Context())
-		p := place{inFlight: f}
+		p := place{inFlight: f, held: true}
 		p.leave()
 		p.leave()
 		if f.inside() != 1 {

@@ -31,24 +31,44 @@ func (f *relay) takes(r *http.Request) bool {
 	return !upgrade && !expect
 }
 
-// ServeHTTP forwards a request that takes has accepted. It changes the request.
-func (f *relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// pass forwards a request that takes has accepted, and changes it. It reports false, and has answered nothing,
+// when the request got no place. The place is held from when all of the request is there, since a slow client
+// must take none, until the upstream's answer begins.
+func (f *relay) pass(w http.ResponseWriter, r *http.Request, at *place) bool {
 	f.prepare(r)
-	response, err := f.upstream.exchange(r, func(status int, header http.Header) error {
-		to := w.Header()
-		mine := to["Connection"] // says "close" while draining
-		copyHeader(to, header)
-		w.WriteHeader(status)
-		clear(to) // an interim response's header is its own (RFC 9110 §15.2)
-		if mine != nil {
-			to["Connection"] = mine
-		}
-		return nil
+	response, err := f.upstream.exchange(r, h1.Hooks{
+		Ready: func() error { return at.enter(r.Context()) },
+		Interim: func(status int, header http.Header) error {
+			interim(w, status, header)
+			return nil
+		},
 	})
-	if err != nil {
+	at.leave()
+	switch {
+	case err == errNoPlace:
+		return false
+	case err != nil:
 		f.failed(w, r, err)
-		return
+	default:
+		f.answer(w, r, response)
 	}
+	return true
+}
+
+// interim passes an interim response on, whose header is its own (RFC 9110 §15.2).
+func interim(w http.ResponseWriter, status int, header http.Header) {
+	to := w.Header()
+	mine := to["Connection"] // says "close" while draining
+	copyHeader(to, header)
+	w.WriteHeader(status)
+	clear(to)
+	if mine != nil {
+		to["Connection"] = mine
+	}
+}
+
+// answer passes the response on.
+func (f *relay) answer(w http.ResponseWriter, r *http.Request, response *http.Response) {
 	defer response.Body.Close() // at its end already, unless something fails
 	removeHopByHop(response.Header)
 	if err := f.accept(response); err != nil {

@@ -55,7 +55,7 @@ func newUpstreamSide(c Config) *upstreamSide {
 			Fallback: roundTripper(func(r *http.Request) (*http.Response, error) { return u.live.Load().RoundTrip(r) }),
 		}
 	}
-	if c.Upstream.TLS.Cert != "" {
+	if c.Upstream.TLS.Cert != "" && c.Upstream.TLS.Key != "" {
 		u.client = &pair{cert: c.Upstream.TLS.Cert, key: c.Upstream.TLS.Key}
 	}
 	return u
@@ -135,9 +135,18 @@ func (u *upstreamSide) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // exchange is RoundTrip for what relay takes.
-func (u *upstreamSide) exchange(r *http.Request, interim func(int, http.Header) error) (*http.Response, error) {
-	begin := monotonic()
-	response, err := u.lean.Exchange(r, interim)
+func (u *upstreamSide) exchange(r *http.Request, hooks h1.Hooks) (*http.Response, error) {
+	var begin int64
+	ready := hooks.Ready
+	hooks.Ready = func() error {
+		err := ready()
+		begin = monotonic()
+		return err
+	}
+	response, err := u.lean.Exchange(r, hooks)
+	if err == errNoPlace {
+		return nil, err
+	}
 	return u.counted(r, begin, response, err)
 }
 

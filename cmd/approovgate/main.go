@@ -41,8 +41,8 @@ Commands:
 
 Flags of run and check:
   --config FILE    gate file, YAML or JSON; the other flags are for running without one
-  --listen ADDR    host:port that takes requests; ":8080" means all addresses
-  --upstream URL   the API behind the gate, http://host:port or https://host
+  --listen ADDR    host:port or unix:/path that takes requests; ":8080" means all addresses
+  --upstream URL   the API behind the gate: http://, https:// or h2c://host:port, or unix:/path
   --secret REF     the account's base64 secret: env:NAME or file:PATH, never the secret itself
   --status ADDR    host:port for /live, /ready and /metrics; default none
   --header NAME    header that carries the token; default Approov-Token

@@ -80,14 +80,27 @@ type Transport struct {
 // [ErrUnsendable]; content that cannot be read from the client is a [*BodyError]. None of these quotes what
 // the upstream or the client sent.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	return t.Exchange(req, nil)
+	return t.Exchange(req, Hooks{})
 }
 
-// Exchange is RoundTrip with a function that is called for each 1xx response but 100 (Continue) in place of
-// the hook of package httptrace, which costs a context and a copy of the request. Nil means the hook.
-func (t *Transport) Exchange(req *http.Request, interim func(status int, header http.Header) error) (*http.Response, error) {
+// Hooks are called in the course of an exchange, by its goroutine. The zero value has none.
+type Hooks struct {
+	// Ready is called when the request's content has come, before a connection is taken. Its error ends the
+	// exchange, and is Exchange's.
+	Ready func() error
+
+	// Interim is called for each 1xx response but 100 (Continue), in place of the hook of package httptrace,
+	// which costs a context and a copy of the request.
+	Interim func(status int, header http.Header) error
+}
+
+// Exchange is RoundTrip with hooks.
+func (t *Transport) Exchange(req *http.Request, hooks Hooks) (*http.Response, error) {
 	out, err := t.encode(req)
 	if err == errNotTaken && t.Fallback != nil {
+		if err := hooks.ready(); err != nil {
+			return nil, err
+		}
 		return t.Fallback.RoundTrip(req)
 	}
 	if req.Body != nil {
@@ -96,9 +109,19 @@ func (t *Transport) Exchange(req *http.Request, interim func(status int, header 
 	if err != nil {
 		return nil, err
 	}
-	response, err := t.send(req, out.bytes, interim)
+	var response *http.Response
+	if err = hooks.ready(); err == nil {
+		response, err = t.send(req, out.bytes, hooks.Interim)
+	}
 	t.buffers.put(out)
 	return response, err
+}
+
+func (h *Hooks) ready() error {
+	if h.Ready == nil {
+		return nil
+	}
+	return h.Ready()
 }
 
 // send finds a connection for an encoded request, and perhaps a second one.
