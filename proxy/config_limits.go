@@ -16,7 +16,7 @@ type Limits struct {
 	HeaderBytes     int           // limits.header_bytes: of a request's line and header; default 32768
 	Connections     int           // limits.connections: of clients at once; default 0: from the process's descriptor limit, at most 10000
 	Streams         int           // limits.streams: HTTP/2 requests at once in one connection; default 100
-	InFlight        int           // limits.in_flight: requests that the upstream has not begun to answer, at once; default 1024
+	InFlight        int           // limits.in_flight: requests that the upstream works on at once, without streams and slow readers; default 1024
 	Queue           int           // limits.queue: requests that wait for a place there; default 1024
 	QueueTimeout    time.Duration // limits.queue_timeout: for at most this long, then the answer is 503; default 1s
 	DialTimeout     time.Duration // limits.dial_timeout: to connect to the upstream; default 5s

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -146,7 +147,7 @@ func (h *handler) pass(w http.ResponseWriter, r *http.Request, e *exchange) {
 	if h.relay.takes(r) {
 		placed = h.relay.pass(w, r, at)
 	} else if placed = at.enter(r.Context()) == nil; placed {
-		h.forward.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), onwardKey{}, &onward{at, body})))
+		h.forward.ServeHTTP(newPlaceWriter(w, at), r.WithContext(context.WithValue(r.Context(), onwardKey{}, &onward{at, body})))
 	}
 	if !placed {
 		h.nameRequest(w, e)
@@ -174,10 +175,16 @@ func (h *handler) accept(response *http.Response) error {
 	if h.draining.Load() && response.StatusCode != http.StatusSwitchingProtocols {
 		response.Header["Connection"] = []string{"close"} // the request may have come before the end began
 	}
-	if f, ok := response.Request.Context().Value(onwardKey{}).(*onward); ok {
+	if f, ok := response.Request.Context().Value(onwardKey{}).(*onward); ok && streams(response) {
 		f.place.leave()
 	}
 	return nil
+}
+
+// streams reports whether a response that begins may stay open for as long as both sides like.
+func streams(response *http.Response) bool {
+	kind := response.Header.Get("Content-Type")
+	return response.StatusCode == http.StatusSwitchingProtocols || strings.HasPrefix(kind, "text/event-stream") || strings.HasPrefix(kind, "application/grpc")
 }
 
 // shed turns a request away that there was no place for.

@@ -269,7 +269,8 @@ func TestInFlight(t *testing.T) {
 		f := newInFlight(Limits{InFlight: 2})
 		f.enter(t.Context())
 		f.enter(t.Context())
-		p := place{inFlight: f, held: true}
+		p := place{inFlight: f}
+		p.held.Store(true)
 		p.leave()
 		p.leave()
 		if f.inside() != 1 {

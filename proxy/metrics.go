@@ -55,7 +55,7 @@ type sidecarCollector struct {
 
 var (
 	inFlightDesc = prometheus.NewDesc("approovgate_requests_in_flight",
-		"Requests that the upstream has not begun to answer.", nil, nil)
+		"Requests that the upstream works on; streams, and responses that wait for their client, do not count.", nil, nil)
 	queuedDesc = prometheus.NewDesc("approovgate_requests_queued",
 		"Requests that wait for a place at the upstream.", nil, nil)
 	shedDesc = prometheus.NewDesc("approovgate_requests_shed_total",

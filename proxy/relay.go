@@ -33,7 +33,7 @@ func (f *relay) takes(r *http.Request) bool {
 
 // pass forwards a request that takes has accepted, and changes it. It reports false, and has answered nothing,
 // when the request got no place. The place is held from when all of the request is there, since a slow client
-// must take none, until the upstream's answer begins.
+// must take none, until the upstream has done its part.
 func (f *relay) pass(w http.ResponseWriter, r *http.Request, at *place) bool {
 	f.prepare(r)
 	response, err := f.upstream.exchange(r, h1.Hooks{
@@ -43,14 +43,13 @@ func (f *relay) pass(w http.ResponseWriter, r *http.Request, at *place) bool {
 			return nil
 		},
 	})
-	at.leave()
 	switch {
 	case err == errNoPlace:
 		return false
 	case err != nil:
 		f.failed(w, r, err)
 	default:
-		f.answer(w, r, response)
+		f.answer(w, r, response, at)
 	}
 	return true
 }
@@ -68,12 +67,15 @@ func interim(w http.ResponseWriter, status int, header http.Header) {
 }
 
 // answer passes the response on.
-func (f *relay) answer(w http.ResponseWriter, r *http.Request, response *http.Response) {
+func (f *relay) answer(w http.ResponseWriter, r *http.Request, response *http.Response, at *place) {
 	defer response.Body.Close() // at its end already, unless something fails
 	removeHopByHop(response.Header)
 	if err := f.accept(response); err != nil {
 		f.failed(w, r, err)
 		return
+	}
+	if streams(response) {
+		at.leave()
 	}
 	to := w.Header()
 	copyHeader(to, response.Header)
@@ -82,7 +84,7 @@ func (f *relay) answer(w http.ResponseWriter, r *http.Request, response *http.Re
 		to.Add("Trailer", name)
 	}
 	w.WriteHeader(response.StatusCode)
-	if err := f.copy(w, response); err != nil {
+	if err := f.copy(w, response, at); err != nil {
 		panic(http.ErrAbortHandler) // the client must see that the response is not whole
 	}
 	if len(response.Trailer) > 0 {
@@ -120,8 +122,8 @@ func (f *relay) prepare(r *http.Request) {
 	r.URL.Scheme, r.URL.Host, r.URL.User = "http", f.upstream.config.URL.Host, nil
 }
 
-// copy passes the response's content on as it arrives.
-func (f *relay) copy(w http.ResponseWriter, response *http.Response) error {
+// copy passes the response's content on as it arrives, and leaves the place when all of it has.
+func (f *relay) copy(w http.ResponseWriter, response *http.Response, at *place) error {
 	if response.Body == http.NoBody {
 		return nil
 	}
@@ -130,22 +132,25 @@ func (f *relay) copy(w http.ResponseWriter, response *http.Response) error {
 	}
 	buf := f.buffers.Get()
 	defer f.buffers.Put(buf)
-	left := response.ContentLength // negative: unknown
-	for {
+	for more := false; ; more = true {
 		n, err := response.Body.Read(buf)
+		if err == io.EOF {
+			at.leave()
+		} else if !more {
+			w = newPlaceWriter(w, at) // there is more to come, and the client may be slow
+		}
 		if n > 0 {
 			if _, err := w.Write(buf[:n]); err != nil {
 				return err
 			}
-			left -= int64(n)
 		}
 		if err == io.EOF {
 			return nil
 		} else if err != nil {
 			return err
 		}
-		if left != 0 && n > 0 {
-			// There is more to come, and nobody knows when.
+		if n > 0 {
+			// Nobody knows when the rest comes.
 			if err := http.NewResponseController(w).Flush(); err != nil {
 				return err
 			}
