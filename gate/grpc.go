@@ -9,6 +9,11 @@ import (
 // status 200, no body, and the status in the header, which gRPC calls trailers-only. The status is the one
 // that gRPC gives to an HTTP status. It reports false, and does nothing, when r is no such call.
 func AnswerGRPC(w http.ResponseWriter, r *http.Request, status int, message string) bool {
+	return AnswerGRPCCode(w, r, grpcStatus(status), message)
+}
+
+// AnswerGRPCCode is AnswerGRPC with a status code of gRPC's own.
+func AnswerGRPCCode(w http.ResponseWriter, r *http.Request, code, message string) bool {
 	contentType := grpcType(r)
 	if contentType == "" {
 		return false
@@ -16,7 +21,7 @@ func AnswerGRPC(w http.ResponseWriter, r *http.Request, status int, message stri
 	header := w.Header()
 	header["Content-Type"] = []string{contentType}
 	header["Cache-Control"] = []string{"no-store"}
-	header["Grpc-Status"] = []string{grpcStatus(status)}
+	header["Grpc-Status"] = []string{code}
 	header["Grpc-Message"] = []string{message}
 	w.WriteHeader(http.StatusOK)
 	return true

@@ -72,6 +72,9 @@ func upstreamFailed(log *requestLog) func(http.ResponseWriter, *http.Request, er
 			answerFault(w, r, http.StatusBadGateway, bodyBadGateway)
 			return
 		}
+		if code := cancelled(r, err); code != "" && gate.AnswerGRPCCode(w, r, code, "the call was cancelled") {
+			return
+		}
 		status, body := http.StatusBadGateway, bodyBadGateway
 		if timedOut(err) {
 			status, body = http.StatusGatewayTimeout, bodyTimeout
@@ -79,6 +82,29 @@ func upstreamFailed(log *requestLog) func(http.ResponseWriter, *http.Request, er
 		log.failed(r, slog.Int("status", status), slog.String("error", upstreamText(err)), request)
 		answerFault(w, r, status, body)
 	}
+}
+
+// streamReset is net/http's error of an HTTP/2 stream that the upstream has reset, which it makes itself into.
+type streamReset struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (streamReset) Error() string { return "the upstream has reset the stream" }
+
+// cancelled is the status of a gRPC call that the upstream has cancelled; empty: it has not. Servers do when the
+// call's own time is up. UNAVAILABLE would invite clients to try again what the service had begun.
+func cancelled(r *http.Request, err error) string {
+	const cancel = 8 // RFC 9113 §7
+	var reset streamReset
+	switch {
+	case !errors.As(err, &reset) || reset.Code != cancel:
+		return ""
+	case r.Header["Grpc-Timeout"] != nil:
+		return "4" // DEADLINE_EXCEEDED
+	}
+	return "1" // CANCELLED
 }
 
 // clientFault is the part of err that is about the content which the client sends; nil if nothing is.

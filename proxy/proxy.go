@@ -198,7 +198,7 @@ func (p *Proxy) server(life context.Context, handler http.Handler) *http.Server 
 		Handler:                      handler,
 		TLSConfig:                    p.serverTLS(),
 		Protocols:                    protocols,
-		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: l.Streams, MaxReceiveBufferPerStream: streamBuffer, WriteByteTimeout: l.WriteTimeout},
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: l.Streams, MaxReceiveBufferPerStream: streamBuffer, MaxReadFrameSize: streamFrame, WriteByteTimeout: l.WriteTimeout},
 		ReadHeaderTimeout:            l.HeaderTimeout,
 		IdleTimeout:                  l.IdleTimeout,
 		MaxHeaderBytes:               l.HeaderBytes,
@@ -228,8 +228,10 @@ func (p *Proxy) drain(data, status *http.Server, orderly bool) {
 	p.Log.Info("stopped")
 }
 
-// streamBuffer is how much of a request's body HTTP/2 clients may send ahead, in bytes.
-const streamBuffer = 256 << 10
+const (
+	streamBuffer = 256 << 10 // bytes of a request's body that HTTP/2 clients may send ahead
+	streamFrame  = 16 << 10  // bytes of a frame, the least that RFC 9113 §4.2 allows
+)
 
 // connectionLimit is how many clients may be connected at once. Each may need a second descriptor, for the
 // upstream; some are kept for files, listeners and probes.
