@@ -30,11 +30,15 @@ lint: ## check format, vet and staticcheck
 race: ## run the tests of what runs concurrently under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race ./engine ./gate ./internal/h1 ./internal/host ./internal/logline ./internal/sdnotify ./internal/tracing ./proxy ./cmd/... ./internal/conformance
 
+# When the time is up, go test -fuzz sometimes reports "context deadline exceeded" although nothing was found
+# (golang.org/issue/75804). A target has failed if there is more to say than that.
 fuzz: ## run every fuzz target for FUZZTIME (30s)
-	@for package in $$($(GO) list ./...); do \
+	@out=$$(mktemp); trap 'rm -f "$$out"' EXIT; for package in $$($(GO) list ./...); do \
 		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
 			echo "$$package $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package || exit 1; \
+			if $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package >"$$out" 2>&1; then tail -1 "$$out"; \
+			elif grep -q '^    context deadline exceeded' "$$out" && ! grep -qE 'Failing input|_test\.go:|panic' "$$out"; then echo "ok  	$$package: its time was up"; \
+			else cat "$$out"; exit 1; fi; \
 		done; \
 	done
 
