@@ -71,25 +71,30 @@ func runControlVector(t *testing.T, v controlVector) {
 }
 
 func TestDecodeControlReadsEveryKey(t *testing.T) {
-	got, problems := DecodeControl(tree(t, `{"version": 7, "mode": "log", "routes": {"a": "bypass", "b": "enforce"},
+	got, problems := DecodeControl(tree(t, `{"version": 7, "mode": "log", "rollout": "50", "routes": {"a": "bypass", "b": {"mode": "enforce", "rollout": 0}, "c": {"rollout": 25}},
 		"until": "2030-01-31T12:00:00Z", "reason": "incident 12", "by": "ops"}`))
 	sameProblems(t, problems, nil)
-	want := Control{Version: 7, Mode: Log, Routes: map[string]Mode{"a": Bypass, "b": Enforce},
-		Until: time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC), Reason: "incident 12", By: "ops"}
+	want := Control{Version: 7, Override: Override{Mode: Log, Rollout: 50, HasRollout: true},
+		Routes: map[string]Override{"a": {Mode: Bypass}, "b": {Mode: Enforce, HasRollout: true}, "c": {Rollout: 25, HasRollout: true}},
+		Until:  time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC), Reason: "incident 12", By: "ops"}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("control %+v, want %+v", got, want)
 	}
 }
 
 func TestDecodeControlReportsEveryProblem(t *testing.T) {
-	got, problems := DecodeControl(tree(t, `{"version": 0, "mode": "off", "routes": {"a": "open", "b": null, "c": "log"},
+	got, problems := DecodeControl(tree(t, `{"version": 0, "mode": "off", "rollout": 101, "routes": {"a": "open", "b": null, "c": "log", "d": {}, "e": {"rollout": -1, "modes": "log"}},
 		"until": "soon", "reason": "a\nb", "by": 1, "untill": "x"}`))
 	sameProblems(t, problems, []string{
 		"by: must be a string",
 		`mode: must be enforce or log or bypass, is "off"`,
 		"reason: must be one line",
+		"rollout: must be from 0 to 100, is 101",
 		`routes.a: must be enforce or log or bypass, is "open"`,
 		"routes.b: has no value",
+		"routes.d: overrides nothing",
+		"routes.e.modes: unknown key; did you mean mode?",
+		"routes.e.rollout: must be from 0 to 100, is -1",
 		`until: must be an RFC 3339 time such as 2030-01-31T12:00:00Z, is "soon"`,
 		"untill: unknown key; did you mean until?",
 		"version: must be from 1 to 9007199254740992, is 0",
@@ -101,6 +106,6 @@ func TestDecodeControlReportsEveryProblem(t *testing.T) {
 
 func TestCheckRefusesModesThatDoNotExist(t *testing.T) {
 	p := Policy{Routes: []Route{{Name: "a"}}}
-	c := Control{Version: 1, Mode: "off", Routes: map[string]Mode{"a": "ajar"}}
+	c := Control{Version: 1, Override: Override{Mode: "off"}, Routes: map[string]Override{"a": {Mode: "ajar"}}}
 	sameProblems(t, c.Check(p, time.Time{}), []string{"mode: must be enforce", "routes.a: must be enforce"})
 }

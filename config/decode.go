@@ -13,8 +13,6 @@ const (
 	maxTokenMax = 65536     // bytes
 	maxBody     = 64 * 1024 // bytes of respond.body
 	maxName     = 100       // bytes of the name of a gate, key or route
-	minInterval = time.Second
-	maxInterval = time.Hour
 )
 
 // Decode makes the gate policy from a tree. Every default is filled in, every route is complete, and every
@@ -43,7 +41,10 @@ func DecodeFrom(t *Tree) Policy {
 	p.Respond = decodeRespond(t.Sub("respond"))
 	p.Upstream = decodeUpstream(t.Sub("upstream_headers"))
 	p.Privacy = decodePrivacy(t.Sub("privacy"))
-	p.Control = decodeControlSources(t.Sub("control"))
+	p.Report = Report{AppVersion: readHeader(t.Sub("report"), "app_version", "")}
+	control := t.Sub("control")
+	p.Control = decodeControlSources(control)
+	checkRings(t, control, &p)
 
 	if !opens(p.Default, p.Keys) {
 		t.Refuse("format", needsJWE)
@@ -104,37 +105,6 @@ func decodePrivacy(t *Tree) Privacy {
 		DeviceID: t.Choice("device_id", "hashed", "hashed", "raw"),
 		IP:       t.Choice("ip", "truncated", "truncated", "raw"),
 	}
-}
-
-func decodeControlSources(t *Tree) ControlSources {
-	out := ControlSources{
-		File:     t.Text("file", ""),
-		URL:      t.Text("url", ""),
-		Interval: t.Duration("interval", 5*time.Second, minInterval, maxInterval),
-	}
-	for i, ref := range t.List("keys") {
-		at := element("keys", i)
-		if fix := badReference(ref, false); fix != "" {
-			t.Refuse(at, fix)
-		} else if strings.HasPrefix(ref, inline) {
-			t.Warn(at, inlineWarning)
-		}
-		out.Keys = append(out.Keys, ref)
-	}
-	if strings.HasPrefix(out.File, "file:") || hasControl(out.File) {
-		t.Refuse("file", "must be a plain path, without file: in front")
-	}
-	if out.URL != "" {
-		if !strings.HasPrefix(out.URL, "https://") || len(out.URL) == len("https://") || hasControl(out.URL) {
-			t.Refuse("url", "must begin with https://")
-		}
-		if len(out.Keys) == 0 && !badList(t, "keys") {
-			t.Refuse("keys", "is missing; name the keys that sign the documents at url")
-		}
-	} else if len(out.Keys) > 0 {
-		t.Refuse("keys", "has no effect without url; set url or delete it")
-	}
-	return out
 }
 
 // readName reads a name that logs, metrics and control documents use.

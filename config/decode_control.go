@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// DecodeControl makes the live switch from a tree with the keys version, mode, routes, until, reason and by.
+// DecodeControl makes the live switch from a tree with the keys version, mode, rollout, routes, until, reason and by.
 // With a problem that is more than a warning the control is empty. Whether it fits a policy is Check's to say.
 func DecodeControl(tree map[string]any) (Control, []Problem) {
 	t := NewTree(tree)
 	c := Control{
-		Version: t.Int("version", 0, 1, largestWhole),
-		Mode:    Mode(t.Choice("mode", "", string(Enforce), string(Log), string(Bypass))),
-		Until:   t.Time("until"),
-		Reason:  auditText(t, "reason"),
-		By:      auditText(t, "by"),
+		Version:  t.Int("version", 0, 1, largestWhole),
+		Override: decodeOverride(t),
+		Until:    t.Time("until"),
+		Reason:   auditText(t, "reason"),
+		By:       auditText(t, "by"),
 	}
 	if !t.Has("version") {
 		t.Refuse("version", "is missing; number the documents from 1, each higher than the one before")
@@ -23,15 +23,39 @@ func DecodeControl(tree map[string]any) (Control, []Problem) {
 	routes := t.Sub("routes")
 	for _, name := range routes.Keys() {
 		if c.Routes == nil {
-			c.Routes = map[string]Mode{}
+			c.Routes = map[string]Override{}
 		}
-		c.Routes[name] = Mode(routes.Choice(name, "", string(Enforce), string(Log), string(Bypass)))
+		c.Routes[name] = decodeRouteOverride(routes, name)
 	}
 	problems := t.Problems()
 	if Failed(problems) {
 		return Control{}, problems
 	}
 	return c, problems
+}
+
+// decodeOverride reads the keys mode and rollout.
+func decodeOverride(t *Tree) Override {
+	o := Override{
+		Mode:       Mode(t.Choice("mode", "", string(Enforce), string(Log), string(Bypass))),
+		HasRollout: t.Has("rollout"),
+	}
+	if o.HasRollout {
+		o.Rollout = int(t.Int("rollout", 0, 0, 100))
+	}
+	return o
+}
+
+// decodeRouteOverride reads one of routes: a mode, or a map of mode and rollout.
+func decodeRouteOverride(routes *Tree, name string) Override {
+	if _, isMap := routes.values[name].(map[string]any); !isMap {
+		return Override{Mode: Mode(routes.Choice(name, "", string(Enforce), string(Log), string(Bypass)))}
+	}
+	o := decodeOverride(routes.Sub(name))
+	if o.none() {
+		routes.Refuse(name, "overrides nothing; give it mode or rollout, or delete it")
+	}
+	return o
 }
 
 // auditText reads a line for the audit log.
@@ -58,7 +82,7 @@ func (c Control) Check(p Policy, now time.Time) []Problem {
 		own[r.Name] = r
 	}
 	sort.Strings(names)
-	for name, mode := range c.Routes {
+	for name, o := range c.Routes {
 		r, exists := own[name]
 		switch {
 		case !exists:
@@ -69,14 +93,14 @@ func (c Control) Check(p Policy, now time.Time) []Problem {
 				text += "; use one of " + strings.Join(names, ", ")
 			}
 			routes.Refuse(name, text)
-		case !known(mode):
+		case o.Mode != "" && !known(o.Mode):
 			routes.Refuse(name, "must be enforce or log or bypass")
 		case r.Exempt:
 			routes.Warn(name, "the route has check: none, which control does not touch; delete it")
 		}
 	}
 	if c.Until.IsZero() && c.looser(p) {
-		t.Refuse("until", "is missing; a mode looser than the policy's needs an end, such as 2030-01-31T12:00:00Z")
+		t.Refuse("until", "is missing; a mode or rollout looser than the policy's needs an end, such as 2030-01-31T12:00:00Z")
 	}
 	if !c.Empty() && !c.Until.IsZero() && !now.Before(c.Until) {
 		t.Warn("until", "has passed; the policy's own modes apply")
@@ -86,11 +110,8 @@ func (c Control) Check(p Policy, now time.Time) []Problem {
 
 // looser reports whether c lets through more than p somewhere.
 func (c Control) looser(p Policy) bool {
-	if c.Effective("", p.Default.Mode).Looser(p.Default.Mode) {
-		return true
-	}
-	for _, r := range p.Routes {
-		if !r.Exempt && c.Effective(r.Name, r.Mode).Looser(r.Mode) {
+	for _, r := range append([]Route{{Rule: p.Default}}, p.Routes...) {
+		if !r.Exempt && looser(c.Effective(r.Name, r.Mode), c.EffectiveRollout(r.Name, r.Rollout), r.Rule) {
 			return true
 		}
 	}

@@ -48,6 +48,7 @@ func decodeKey(t *Tree) Key {
 		Secret:    reference(t, "secret", false),
 		PublicKey: reference(t, "public_key", false),
 		JWKS:      reference(t, "jwks", true),
+		Ring:      t.Text("ring", ""),
 		Alg:       t.Choice("alg", "", algorithms...),
 		Encoding:  t.Choice("encoding", "", "base64", "base32", "raw"),
 		Algs:      t.List("algs"),
@@ -58,6 +59,9 @@ func decodeKey(t *Tree) Key {
 	}
 	if t.Has("name") {
 		k.Name = readName(t, "name", "")
+		if strings.Contains(k.Name, "/") {
+			t.Refuse("name", "must not contain /, which stands between the name of a set and those of its keys")
+		}
 	} else if t.values != nil {
 		t.Refuse("name", "is missing; logs, metrics and routes[].keys use it")
 	}
@@ -65,13 +69,14 @@ func decodeKey(t *Tree) Key {
 		return k // refused already
 	}
 	set := 0
-	for _, field := range []string{"secret", "public_key", "jwks"} {
+	for _, field := range keyFields {
 		if t.Has(field) {
 			set++
 		}
 	}
+	decodeFetch(t, &k)
 	if set != 1 {
-		t.Refuse("", "must have exactly one of secret, public_key and jwks; it has "+strconv.Itoa(set))
+		t.Refuse("", "must have exactly one of secret, public_key, jwks and ring; it has "+strconv.Itoa(set))
 		return k
 	}
 	switch {
@@ -79,6 +84,8 @@ func decodeKey(t *Tree) Key {
 		checkSecretKey(t, &k)
 	case t.Has("public_key"):
 		checkPublicKey(t, k)
+	case t.Has("ring"):
+		checkRing(t)
 	default:
 		checkKeySet(t, k)
 	}

@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Mode says what happens to a request that fails its check.
 type Mode string
@@ -38,6 +41,7 @@ type Policy struct {
 	Respond   Respond         // what a rejected client is told
 	Upstream  UpstreamHeaders // what the backend is told
 	Privacy   Privacy         // what logs may show
+	Report    Report          // what the go-live report tells apart
 	Control   ControlSources  // where the live switch is read from
 }
 
@@ -60,20 +64,31 @@ const (
 	ForwardNever  Forward = "never"  // removed in every mode
 )
 
-// Key is one entry of the policy's keys: a shared secret, a public key, or a file of several.
-// Exactly one of Secret, PublicKey and JWKS is set.
+// Key is one entry of the policy's keys: a shared secret, a public key, or a document of several.
+// Exactly one of Secret, PublicKey, JWKS and Ring is set.
 type Key struct {
-	Name      string    // for logs, metrics and routes[].keys; unique, required
-	Alg       string    // HS256, RS256, PS256 or ES256; the one algorithm of this key; empty with JWKS
-	Secret    string    // reference to an HS256 secret: file:PATH, env:NAME or inline:TEXT
-	PublicKey string    // reference to a PEM public key for RS256, PS256 and ES256
-	Encoding  string    // of the secret: base64 (standard or url, padding optional), base32 or raw; default base64
-	JWKS      string    // reference to a JSON Web Key Set (RFC 7517 §5)
-	Algs      []string  // the algorithms accepted from the set; required with JWKS
-	Kid       string    // set: only tokens with this kid use the key; empty: tokens with any or no kid
-	JWE       bool      // also accept JWE (A256GCMKW, A256GCM) under SHA-256 of the secret; default false
-	NotBefore time.Time // start of the rotation window; zero: none
-	NotAfter  time.Time // end of the rotation window (exclusive); zero: none
+	Name      string        // for logs, metrics and routes[].keys; unique, required
+	Alg       string        // HS256, RS256, PS256 or ES256; the one algorithm of this key; empty with JWKS and Ring
+	Secret    string        // reference to an HS256 secret: file:PATH, env:NAME or inline:TEXT
+	PublicKey string        // reference to a PEM public key for RS256, PS256 and ES256
+	Encoding  string        // of the secret: base64 (standard or url, padding optional), base32 or raw; default base64
+	JWKS      string        // reference to a JSON Web Key Set (RFC 7517 §5), or its https:// URL
+	Algs      []string      // the algorithms accepted from the set; required with JWKS
+	Ring      string        // https:// URL of a signed ring of keys, see DecodeRing; needs ControlSources.Keys
+	CA        string        // path of a PEM file: the authorities trusted for the URL of JWKS; empty: the system's
+	Refresh   time.Duration // between two looks at a URL, 1s to 24h; default 1m for JWKS, ControlSources.Interval for Ring
+	Kid       string        // set: only tokens with this kid use the key; empty: tokens with any or no kid
+	JWE       bool          // also accept JWE (A256GCMKW, A256GCM) under SHA-256 of the secret; default false
+	NotBefore time.Time     // start of the rotation window; zero: none
+	NotAfter  time.Time     // end of the rotation window (exclusive); zero: none
+}
+
+// Remote is the URL that the key's document is fetched from; empty: it is not.
+func (k Key) Remote() string {
+	if strings.HasPrefix(k.JWKS, "https://") {
+		return k.JWKS
+	}
+	return k.Ring
 }
 
 // Targets says how request targets are read before routes are matched.
@@ -173,10 +188,19 @@ type Privacy struct {
 	IP       string // truncated (default: /24 and /48) or raw
 }
 
+// Report says what the go-live report tells apart.
+type Report struct {
+	AppVersion string // request header in which the app says its version, canonical form; empty: none
+}
+
 // ControlSources names where the live switch is read from. The zero value reads none.
 type ControlSources struct {
-	File     string        // a local control document
-	URL      string        // a remote, signed one
-	Keys     []string      // references to the keys remote documents are signed with
-	Interval time.Duration // between two reads; default 5s
+	File     string        // path of a local control document, which the admin interface writes; empty: it is kept in memory only
+	URL      string        // https:// URL of a signed one
+	Keys     []string      // references to the PEM public keys (P-256) that remote documents and rings are signed with
+	CA       string        // path of a PEM file: the authorities trusted for URL and rings; empty: the system's
+	Token    string        // reference to a bearer token (RFC 6750) that is sent with requests for them; empty: none
+	Cache    string        // path of a folder that keeps the last good remote documents for a restart; empty: none are kept
+	Seal     string        // reference to a base64 secret that key rings are sealed with in Cache; empty: they are not kept
+	Interval time.Duration // between two looks at URL, 1s to 1h; default 5s
 }

@@ -14,23 +14,23 @@ import (
 func (e *Engine) Check(req Request) Decision {
 	last := len(e.rules) - 1
 	d := Decision{Mode: e.modes[last]}
-	r := &e.rules[last]
-	d.Reason = e.check(&req, &d, &r)
+	rule := last
+	d.Reason = e.check(&req, &d, &rule)
 	d.Verdict = d.Reason.Verdict()
-	e.act(&req, &d, r)
+	e.act(&req, &d, e.rollouts[rule])
 	return d
 }
 
-// check is the order of checks. It fills d on the way, points at the rule that applied, and returns
-// the reason for the first check that settles the matter.
-func (e *Engine) check(req *Request, d *Decision, matched **rule) Reason {
+// check is the order of checks. It fills d on the way, notes which rule applied, and returns the
+// reason for the first check that settles the matter.
+func (e *Engine) check(req *Request, d *Decision, matched *int) Reason {
 	// canonical target → route
 	place, ok := e.locate(req)
 	if !ok {
 		return TargetRefused
 	}
 	r := &e.rules[place.rule]
-	*matched = r
+	*matched = place.rule
 	d.Host, d.Target, d.Route, d.Mode = place.host, place.target, r.name, e.modes[place.rule]
 
 	// mode → exempt, preflight
@@ -68,7 +68,7 @@ func (e *Engine) check(req *Request, d *Decision, matched **rule) Reason {
 
 // act turns the verdict into an action. Only a fail is ever rejected, and only a refused target in
 // every mode: it has no route, so no route's mode can speak for it.
-func (e *Engine) act(req *Request, d *Decision, r *rule) {
+func (e *Engine) act(req *Request, d *Decision, rollout int) {
 	if d.Reason == TargetRefused {
 		d.Action = Reject
 		if e.allBypass {
@@ -76,7 +76,7 @@ func (e *Engine) act(req *Request, d *Decision, r *rule) {
 		}
 		return
 	}
-	if d.Mode == config.Enforce && r.rollout < 100 && !enforced(req, d, r.rollout) {
+	if d.Mode == config.Enforce && rollout < 100 && !enforced(req, d, rollout) {
 		d.Mode = config.Log
 	}
 	d.Action = Forward

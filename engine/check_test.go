@@ -160,7 +160,7 @@ func TestABypassOfAllButOneRouteStillRefusesTargets(t *testing.T) {
 
 func TestExemptRoutesDoNotKeepABypassFromBeingGateWide(t *testing.T) {
 	e := compile(t, tree{"routes": []any{tree{"name": "health", "paths": "/health", "check": "none"}}}).
-		With(config.Control{Mode: config.Bypass, Routes: map[string]config.Mode{"health": config.Enforce}})
+		With(config.Control{Override: config.Override{Mode: config.Bypass}, Routes: map[string]config.Override{"health": {Mode: config.Enforce}}})
 	d := goodDraft()
 	faults[0].spoil(&d)
 	wantReason(t, "refused target", e.Check(d.request(t)), engine.Bypassed)

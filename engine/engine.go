@@ -33,6 +33,7 @@ type Cache interface {
 type Engine struct {
 	rules     []rule        // one for each route, then the default
 	modes     []config.Mode // in force, by rule
+	rollouts  []int         // percent of devices enforced, in force, by rule
 	allBypass bool          // every check is bypassed
 
 	header    string // canonical name of the token header
@@ -52,7 +53,6 @@ type Engine struct {
 type rule struct {
 	name     string // of the route; empty: the default
 	exempt   bool
-	rollout  int
 	accept   jose.Accept
 	ring     *jose.Ring
 	ringID   string // tells this ring's cache entries from another's
@@ -77,12 +77,13 @@ func Compile(p config.Policy, keys []jose.Key, o Options) (*Engine, []config.Pro
 	var problems []config.Problem
 	rings := map[string]*jose.Ring{}
 	add := func(path, name string, from config.Rule) {
-		r, problem := compileRule(name, from, keys, rings)
+		r, problem := compileRule(name, from, keys, rings, awaited(p.Keys, from.Keys))
 		if problem != "" {
 			problems = append(problems, config.Problem{Path: path, Text: problem})
 		}
 		e.rules = append(e.rules, r)
 		e.modes = append(e.modes, from.Mode)
+		e.rollouts = append(e.rollouts, from.Rollout)
 	}
 	for i, route := range p.Routes {
 		add(fmt.Sprintf("routes[%d]", i), route.Name, route.Rule)
@@ -96,9 +97,10 @@ func Compile(p config.Policy, keys []jose.Key, o Options) (*Engine, []config.Pro
 	return e, nil
 }
 
-func compileRule(name string, from config.Rule, keys []jose.Key, rings map[string]*jose.Ring) (rule, string) {
+// compileRule makes a rule ready. awaited: some of its keys come from elsewhere, so that it may have none yet.
+func compileRule(name string, from config.Rule, keys []jose.Key, rings map[string]*jose.Ring, awaited bool) (rule, string) {
 	r := rule{
-		name: name, exempt: from.Exempt, rollout: from.Rollout, audience: from.Audience,
+		name: name, exempt: from.Exempt, audience: from.Audience,
 		accept:  jose.Accept{JWS: from.Format != config.JWE, JWE: from.Format == config.JWE || from.Format == config.AnyFormat},
 		binding: newBinding(from.Binding), ringID: strings.Join(from.Keys, "\x00"),
 		denyAnno: set(from.DenyAnnotations), denyIss: set(from.DenyIssuers), allowIss: set(from.AllowIssuers),
@@ -110,7 +112,7 @@ func compileRule(name string, from config.Rule, keys []jose.Key, rings map[strin
 		return r, ""
 	}
 	chosen := choose(keys, from.Keys)
-	if len(chosen) == 0 {
+	if len(chosen) == 0 && !awaited {
 		return r, "no key is left to check tokens with; every token would be refused"
 	}
 	ring, err := jose.NewRing(chosen)
@@ -122,6 +124,17 @@ func compileRule(name string, from config.Rule, keys []jose.Key, rings map[strin
 	return r, ""
 }
 
+// awaited reports whether one of the keys listed, any if none is, is fetched from a URL.
+func awaited(keys []config.Key, names []string) bool {
+	listed := set(names)
+	for _, k := range keys {
+		if k.Remote() != "" && (listed == nil || listed[k.Name]) {
+			return true
+		}
+	}
+	return false
+}
+
 // choose are the keys whose names are listed, all of them if none is.
 func choose(keys []jose.Key, names []string) []jose.Key {
 	if len(names) == 0 {
@@ -130,7 +143,7 @@ func choose(keys []jose.Key, names []string) []jose.Key {
 	listed := set(names)
 	var chosen []jose.Key
 	for _, k := range keys {
-		if listed[k.Name()] {
+		if listed[k.Set()] {
 			chosen = append(chosen, k)
 		}
 	}
@@ -149,12 +162,14 @@ func set(list []string) map[string]bool {
 	return members
 }
 
-// With is e under a control document: the same checks in other modes. The caller judges until.
+// With is e under a control document: the same checks in other modes and rollouts. The caller judges until.
 func (e *Engine) With(c config.Control) *Engine {
 	changed := *e
 	changed.modes = make([]config.Mode, len(e.modes))
+	changed.rollouts = make([]int, len(e.rollouts))
 	for i, own := range e.modes {
 		changed.modes[i] = c.Effective(e.rules[i].name, own)
+		changed.rollouts[i] = c.EffectiveRollout(e.rules[i].name, e.rollouts[i])
 	}
 	changed.allBypass = allBypass(e.rules, changed.modes)
 	return &changed

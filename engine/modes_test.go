@@ -209,13 +209,13 @@ func TestControlTakesPrecedence(t *testing.T) {
 		want    string
 	}{
 		{"an empty one changes nothing", config.Control{}, policy},
-		{"a mode for all", config.Control{Mode: config.Log}, "/pay:token_missing:forward /feed:token_missing:forward /:token_missing:forward /health:exempt:forward "},
-		{"a bypass of all but exempt routes", config.Control{Mode: config.Bypass}, "/pay:bypassed:forward /feed:bypassed:forward /:bypassed:forward /health:exempt:forward "},
-		{"a route before the mode", config.Control{Mode: config.Bypass, Routes: map[string]config.Mode{"pay": config.Enforce}},
+		{"a mode for all", config.Control{Override: config.Override{Mode: config.Log}}, "/pay:token_missing:forward /feed:token_missing:forward /:token_missing:forward /health:exempt:forward "},
+		{"a bypass of all but exempt routes", config.Control{Override: config.Override{Mode: config.Bypass}}, "/pay:bypassed:forward /feed:bypassed:forward /:bypassed:forward /health:exempt:forward "},
+		{"a route before the mode", config.Control{Override: config.Override{Mode: config.Bypass}, Routes: map[string]config.Override{"pay": {Mode: config.Enforce}}},
 			"/pay:token_missing:reject /feed:bypassed:forward /:bypassed:forward /health:exempt:forward "},
-		{"a stricter mode than the policy's", config.Control{Routes: map[string]config.Mode{"feed": config.Enforce}},
+		{"a stricter mode than the policy's", config.Control{Routes: map[string]config.Override{"feed": {Mode: config.Enforce}}},
 			"/pay:token_missing:reject /feed:token_missing:reject /:token_missing:reject /health:exempt:forward "},
-		{"a route that the policy lacks", config.Control{Routes: map[string]config.Mode{"gone": config.Bypass, "": config.Bypass}}, policy},
+		{"a route that the policy lacks", config.Control{Routes: map[string]config.Override{"gone": {Mode: config.Bypass}, "": {Mode: config.Bypass}}}, policy},
 	} {
 		if got := modes(e.With(row.control)); got != row.want {
 			t.Errorf("%s: got %s, want %s", row.name, got, row.want)

@@ -2,6 +2,8 @@ package gate
 
 import (
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/approovgate/approovgate/config"
@@ -23,21 +25,133 @@ const (
 func (g *Gate) SetControl(slot Slot, c config.Control) []config.Problem {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	problems := g.setControl(slot, c)
+	if config.Failed(problems) {
+		g.tell(Event{Kind: ControlRefused, Slot: slot, Control: c, Text: firstError(problems)})
+	}
+	return problems
+}
+
+// Control returns the control document in a slot; the zero one if there never was any. It may have ended.
+func (g *Gate) Control(slot Slot) config.Control {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.control[slot]
+}
+
+// setControl is SetControl with mu held.
+func (g *Gate) setControl(slot Slot, c config.Control) []config.Problem {
 	s := g.snapshot()
-	if have := g.control[slot].Version; c.Version <= have {
-		return []config.Problem{{Path: "version", Text: fmt.Sprintf("%d is not higher than %d, which is in force; write a higher one", c.Version, have)}}
-	}
-	problems := c.Check(s.policy, g.o.Now())
-	if slot == Remote && c.Until.IsZero() && !c.Empty() {
-		problems = append(problems, config.Problem{Path: "until", Text: "a remote override must say when it ends"})
-	}
+	problems := g.judge(slot, c, s.policy)
 	if config.Failed(problems) {
 		return problems
 	}
+	g.noticeEnds() // what this one replaces may have ended before
+	now := g.o.Now()
 	g.control[slot] = c
+	g.ended[slot] = c.Empty() || c.At(now).Empty()
 	next := *s
 	g.store(&next)
+	kind := ControlSet
+	if g.ended[slot] {
+		kind = ControlCleared
+	}
+	g.tell(Event{Kind: kind, Slot: slot, Control: c})
 	return problems
+}
+
+// judge says what keeps a document from being put into a slot. A remote one is for many gates, whose policies
+// may differ: routes that this one's does not have are passed over.
+func (g *Gate) judge(slot Slot, c config.Control, p config.Policy) []config.Problem {
+	if have := g.control[slot].Version; c.Version <= have {
+		return []config.Problem{{Path: "version", Text: fmt.Sprintf("%d is not higher than %d, which is in force; write a higher one", c.Version, have)}}
+	}
+	problems := c.Check(p, g.o.Now())
+	if slot == Local {
+		return problems
+	}
+	if c.Until.IsZero() && !c.Empty() {
+		problems = append(problems, config.Problem{Path: "until", Text: "a remote override must say when it ends"})
+	}
+	known := map[string]bool{}
+	for _, route := range p.Routes {
+		known["routes."+route.Name] = true
+	}
+	for i, problem := range problems {
+		problems[i].Warning = problem.Warning || strings.HasPrefix(problem.Path, "routes") && !known[problem.Path]
+	}
+	return problems
+}
+
+// noticeEnds tells of overrides that have ended. mu is held.
+func (g *Gate) noticeEnds() {
+	now := g.o.Now()
+	for _, slot := range [...]Slot{Local, Remote} {
+		if c := g.control[slot]; !g.ended[slot] && !c.Empty() && c.At(now).Empty() {
+			g.ended[slot] = true
+			g.tell(Event{Kind: ControlEnded, Slot: slot, Control: c})
+		}
+	}
+}
+
+// controlFile is what is known of the local control document.
+type controlFile struct {
+	text    string // as last judged
+	problem string // what kept it from being put into force; empty: nothing
+	found   bool
+}
+
+// readControl puts the local control document into force, if it has changed. A file that is gone changes
+// nothing: what it said lasts until its end. Problems are warnings, because no policy is worse for them. mu is
+// held.
+func (g *Gate) readControl() []config.Problem {
+	path := g.snapshot().policy.Control.File
+	if path == "" {
+		g.file = controlFile{}
+		return nil
+	}
+	before := g.file.problem
+	_, err := os.Stat(path)
+	g.file.found = err == nil
+	if g.file.found {
+		text, _, err := g.o.Read("file:" + path)
+		if err != nil {
+			g.file.text, g.file.problem = "", err.Error()
+		} else if string(text) != g.file.text || g.file.problem != "" {
+			g.file.text, g.file.problem = string(text), g.takeFile(text)
+		}
+	}
+	if g.file.problem != before {
+		kind := SourceFailing
+		if g.file.problem == "" {
+			kind = SourceRecovered
+		}
+		g.tell(Event{Kind: kind, Source: "control.file", Text: g.file.problem})
+	}
+	if g.file.problem == "" {
+		return nil
+	}
+	return []config.Problem{{Path: "control.file", Text: g.file.problem + "; it changes nothing", Warning: true}}
+}
+
+// takeFile puts a local control document into force; what is returned says what kept it from that. The one in
+// force may be seen again.
+func (g *Gate) takeFile(text []byte) string {
+	tree, problems := g.o.ParseControl(text)
+	if config.Failed(problems) {
+		return firstError(problems)
+	}
+	c, problems := config.DecodeControl(tree)
+	if config.Failed(problems) {
+		return firstError(problems)
+	}
+	if c.Same(g.control[Local]) {
+		return ""
+	}
+	if problems := g.setControl(Local, c); config.Failed(problems) {
+		return firstError(problems)
+	}
+	return ""
 }
 
 // stages are the engines that control asks for, in the order in which they end. A control document
@@ -55,22 +169,10 @@ func stages(base *engine.Engine, p *config.Policy, control [2]config.Control, no
 }
 
 // allowed is a control document as a policy allows it. One without an end was found to be no looser than
-// the policy of its day; where today's is stricter, today's mode stands.
+// the policy of its day; where today's is stricter, today's mode and rollout stand.
 func allowed(c config.Control, p *config.Policy) config.Control {
 	if !c.Until.IsZero() {
 		return c
 	}
-	routes := map[string]config.Mode{}
-	for _, route := range p.Routes {
-		routes[route.Name] = stricter(c.Effective(route.Name, route.Mode), route.Mode)
-	}
-	c.Mode, c.Routes = stricter(c.Effective("", p.Default.Mode), p.Default.Mode), routes
-	return c
-}
-
-func stricter(a, b config.Mode) config.Mode {
-	if a.Looser(b) {
-		return b
-	}
-	return a
+	return c.Stricter(*p)
 }

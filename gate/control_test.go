@@ -10,7 +10,7 @@ import (
 )
 
 func hour(mode config.Mode, version int64) config.Control {
-	return config.Control{Version: version, Mode: mode, Until: noon.Add(time.Hour)}
+	return config.Control{Version: version, Override: config.Override{Mode: mode}, Until: noon.Add(time.Hour)}
 }
 
 // modes are the modes in force for the routes pay and feed and for what no route matches.
@@ -40,11 +40,11 @@ func TestControlIsInForceUntilItEnds(t *testing.T) {
 	}{
 		{"the policy alone", 0, 0, config.Control{}, "enforce log enforce"},
 		{"a remote override", 0, gate.Remote, hour(config.Log, 1), "log log log"},
-		{"a local one wins", time.Minute, gate.Local, config.Control{Version: 1, Mode: config.Bypass, Until: noon.Add(10 * time.Minute)}, "bypass bypass bypass"},
+		{"a local one wins", time.Minute, gate.Local, config.Control{Version: 1, Override: config.Override{Mode: config.Bypass}, Until: noon.Add(10 * time.Minute)}, "bypass bypass bypass"},
 		{"just before its end", 10*time.Minute - 1, 0, config.Control{}, "bypass bypass bypass"},
 		{"at its end the remote one is back", 10 * time.Minute, 0, config.Control{}, "log log log"},
 		{"at the end of both the policy is back", time.Hour, 0, config.Control{}, "enforce log enforce"},
-		{"a stricter one may be endless", time.Hour, gate.Local, config.Control{Version: 2, Routes: map[string]config.Mode{"feed": config.Enforce}}, "enforce enforce enforce"},
+		{"a stricter one may be endless", time.Hour, gate.Local, config.Control{Version: 2, Routes: map[string]config.Override{"feed": {Mode: config.Enforce}}}, "enforce enforce enforce"},
 		{"even years later", 50000 * time.Hour, 0, config.Control{}, "enforce enforce enforce"},
 		{"an empty one resumes", 50000 * time.Hour, gate.Local, config.Control{Version: 3}, "enforce log enforce"},
 	} {
@@ -73,7 +73,7 @@ func TestControlVersionsNeverRollBack(t *testing.T) {
 		{"an older one", gate.Local, hour(config.Bypass, 4), false},
 		{"version zero", gate.Remote, hour(config.Log, 0), false},
 		{"the other slot has its own sequence", gate.Remote, hour(config.Log, 1), true},
-		{"a refused one uses no version up", gate.Local, config.Control{Version: 9, Mode: config.Bypass}, false},
+		{"a refused one uses no version up", gate.Local, config.Control{Version: 9, Override: config.Override{Mode: config.Bypass}}, false},
 		{"a newer one", gate.Local, hour(config.Bypass, 6), true},
 		{"resume", gate.Local, config.Control{Version: 7}, true},
 		{"a replay of what was resumed from", gate.Local, hour(config.Bypass, 6), false},
@@ -96,11 +96,11 @@ func TestControlThatThePolicyDoesNotAllow(t *testing.T) {
 		control config.Control
 		path    string
 	}{
-		{"an endless bypass", gate.Local, config.Control{Version: 1, Mode: config.Bypass}, "until"},
-		{"an endless looser route", gate.Local, config.Control{Version: 1, Routes: map[string]config.Mode{"pay": config.Log}}, "until"},
-		{"a stricter remote one without end", gate.Remote, config.Control{Version: 1, Mode: config.Enforce}, "until"},
-		{"an unknown route", gate.Local, config.Control{Version: 1, Routes: map[string]config.Mode{"pya": config.Log}, Until: noon.Add(time.Hour)}, "routes.pya"},
-		{"an unknown mode", gate.Local, config.Control{Version: 1, Mode: "off", Until: noon.Add(time.Hour)}, "mode"},
+		{"an endless bypass", gate.Local, config.Control{Version: 1, Override: config.Override{Mode: config.Bypass}}, "until"},
+		{"an endless looser route", gate.Local, config.Control{Version: 1, Routes: map[string]config.Override{"pay": {Mode: config.Log}}}, "until"},
+		{"a stricter remote one without end", gate.Remote, config.Control{Version: 1, Override: config.Override{Mode: config.Enforce}}, "until"},
+		{"an unknown route", gate.Local, config.Control{Version: 1, Routes: map[string]config.Override{"pya": {Mode: config.Log}}, Until: noon.Add(time.Hour)}, "routes.pya"},
+		{"an unknown mode", gate.Local, config.Control{Version: 1, Override: config.Override{Mode: "off"}, Until: noon.Add(time.Hour)}, "mode"},
 	} {
 		problems := g.SetControl(row.slot, row.control)
 		if !config.Failed(problems) || problems[0].Path != row.path {
@@ -115,7 +115,7 @@ func TestControlThatThePolicyDoesNotAllow(t *testing.T) {
 func TestControlOutlivesAPolicy(t *testing.T) {
 	d := newDesk(controlled)
 	g := d.open(t)
-	control := config.Control{Version: 1, Mode: config.Log, Routes: map[string]config.Mode{"pay": config.Bypass}, Until: noon.Add(time.Hour)}
+	control := config.Control{Version: 1, Override: config.Override{Mode: config.Log}, Routes: map[string]config.Override{"pay": {Mode: config.Bypass}}, Until: noon.Add(time.Hour)}
 	if problems := g.SetControl(gate.Local, control); config.Failed(problems) {
 		t.Fatal(problems)
 	}
@@ -137,7 +137,7 @@ func TestControlOutlivesAPolicy(t *testing.T) {
 func TestAnEndlessControlNeverLoosensALaterPolicy(t *testing.T) {
 	d := newDesk(tree{"mode": "log"})
 	g := d.open(t)
-	if problems := g.SetControl(gate.Local, config.Control{Version: 1, Mode: config.Log}); config.Failed(problems) {
+	if problems := g.SetControl(gate.Local, config.Control{Version: 1, Override: config.Override{Mode: config.Log}}); config.Failed(problems) {
 		t.Fatalf("an override that changes nothing: got %v, want no problem", problems)
 	}
 	d.change(func(d *desk) { d.policy["mode"] = "enforce" })

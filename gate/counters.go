@@ -18,10 +18,12 @@ type Count struct {
 	N       int64
 }
 
-// Unbound is how many tokens without pay a route has accepted, as its missing_pay allows.
-type Unbound struct {
-	Route string
-	N     int64
+// BindingCount is how many genuine requests a route has had, and what their tokens were bound to.
+type BindingCount struct {
+	Route   string // empty: no route matched
+	Passes  int64
+	WithPay int64 // with a pay claim, whether or not the route asks for one
+	Unbound int64 // without, accepted by a bound route as its missing_pay allows
 }
 
 // The counters of a route are one array: by reason, then mode, then action. The verdict follows from
@@ -38,16 +40,25 @@ type counters struct {
 	reasons []engine.Reason
 	index   map[engine.Reason]int
 
-	mu     sync.Mutex // guards routes and order
+	mu     sync.Mutex // guards the fields below
 	routes map[string]*routeCounts
 	order  []string
+	keys   map[string]*keyUse // those in force
 }
 
 // routeCounts are the counters of one route, changed by atomic operations only.
 type routeCounts struct {
 	decisions []int64
-	unbound   []int64 // one
+	bound     []int64 // passes whose token had a pay claim, passes in all, and those accepted without as missing_pay allows
 }
+
+// The places of routeCounts.bound.
+const (
+	withPay = iota
+	passes
+	unbound
+	bounds
+)
 
 func newCounters() *counters {
 	c := &counters{reasons: engine.Reasons(), index: map[engine.Reason]int{}, routes: map[string]*routeCounts{}}
@@ -74,7 +85,7 @@ func (c *counters) route(name string) *routeCounts {
 	if counts, ok := c.routes[name]; ok {
 		return counts
 	}
-	counts := &routeCounts{decisions: make([]int64, len(c.reasons)*kinds), unbound: make([]int64, 1)}
+	counts := &routeCounts{decisions: make([]int64, len(c.reasons)*kinds), bound: make([]int64, bounds)}
 	c.routes[name] = counts
 	c.order = append(c.order, name)
 	return counts
@@ -96,8 +107,24 @@ func (s *snapshot) count(d *engine.Decision) {
 		kind++
 	}
 	atomic.AddInt64(&counts.decisions[s.gate.counters.index[d.Reason]*kinds+kind], 1)
-	if d.Unbound && d.Verdict == engine.Pass {
-		atomic.AddInt64(&counts.unbound[0], 1)
+	if d.Key == "" {
+		if d.Reason == engine.KeyUnknown && s.early {
+			atomic.StoreInt32(&s.gate.unknownKid, 1)
+		}
+		return
+	}
+	if use := s.uses[d.Key]; use != nil && d.Reason != engine.TokenExpired {
+		atomic.AddInt64(&use.n[0], 1)
+	}
+	if d.Verdict != engine.Pass {
+		return
+	}
+	atomic.AddInt64(&counts.bound[passes], 1)
+	if d.Claims.Pay != "" {
+		atomic.AddInt64(&counts.bound[withPay], 1)
+	}
+	if d.Unbound {
+		atomic.AddInt64(&counts.bound[unbound], 1)
 	}
 }
 
@@ -122,15 +149,19 @@ func (g *Gate) Counters() []Count {
 	return all
 }
 
-// UnboundCounts are the accepted tokens without pay, by route, where there were any.
-func (g *Gate) UnboundCounts() []Unbound {
+// BindingCounts are the passes of each route that had any, by what their tokens were bound to.
+func (g *Gate) BindingCounts() []BindingCount {
 	c := g.counters
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var all []Unbound
+	var all []BindingCount
 	for _, route := range c.order {
-		if n := atomic.LoadInt64(&c.routes[route].unbound[0]); n > 0 {
-			all = append(all, Unbound{Route: route, N: n})
+		bound := c.routes[route].bound
+		n := BindingCount{
+			Route: route, Passes: atomic.LoadInt64(&bound[passes]), WithPay: atomic.LoadInt64(&bound[withPay]), Unbound: atomic.LoadInt64(&bound[unbound]),
+		}
+		if n.Passes > 0 {
+			all = append(all, n)
 		}
 	}
 	return all

@@ -10,6 +10,7 @@ package gate
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,16 @@ type Options struct {
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 
+	// Elapsed is a clock that nobody sets, which says when sources are due; nil: the time since New.
+	Elapsed func() time.Duration
+
+	// ParseControl makes a tree of the local control document; nil: it is JSON.
+	ParseControl func(text []byte) (map[string]any, []config.Problem)
+
+	// Notify is told of changes of control and of sources that fail or recover, in their order, for the audit
+	// log. It must return at once and must not call the gate; nil: nobody is told.
+	Notify func(Event)
+
 	// NewCache makes the cache of one engine, for tokens that are dear to open; nil: no cache.
 	NewCache func() engine.Cache
 
@@ -45,14 +56,25 @@ type Gate struct {
 	counters *counters
 	hide     func(device string) string // a device id as logs may show it
 
+	nextDue    int64 // atomic: when Poll has something to do, on the elapsed clock
+	nextEarly  int64 // atomic: the same, if unknownKid is set
+	unknownKid int32 // atomic: 1: a token named a key that a source may have by now
+
 	mu          sync.Mutex // guards the fields below, and the order of stores to live
-	fingerprint [sha256.Size]byte
+	name        string     // of the policy in force
+	policySum   [sha256.Size]byte
+	entries     entries           // the keys of the policy in force
 	control     [2]config.Control // by slot
-	problems    []config.Problem  // of the last refresh
-	failing     bool              // the last refresh failed
-	generation  int               // rises with every policy taken into force
+	ended       [2]bool           // by slot: its end has been noticed
+	file        controlFile
+	remotes     map[string]*remote
+	keepFailure string           // of the last document that was to be kept; empty: it was
+	problems    []config.Problem // of the last refresh
+	failing     bool             // the last refresh failed
+	generation  int              // rises with every policy or set of keys taken into force
 	loaded      time.Time
 	since       map[string]time.Time // when each key in force was taken into force, by name and content
+	nextSample  time.Duration        // when use of the keys is looked at next, on the elapsed clock
 }
 
 // snapshot is everything one request is judged with.
@@ -63,6 +85,8 @@ type snapshot struct {
 	stages []stage        // control in force, the one that ends first in front
 	keys   []KeyStatus
 	counts map[string]*routeCounts // by route name
+	uses   map[string]*keyUse      // by key name
+	early  bool                    // some keys come from sources that can be asked sooner
 	bound  map[string][]string     // headers that tokens are bound to, by route name
 }
 
@@ -85,7 +109,17 @@ func New(o Options) (*Gate, []config.Problem) {
 	if _, err := rand.Read(salt); err != nil {
 		return nil, []config.Problem{{Text: "no random numbers can be had from the system: " + err.Error()}}
 	}
-	g := &Gate{o: o, counters: newCounters(), hide: hideDevice(salt, o.Now)}
+	if o.Elapsed == nil {
+		start := time.Now()
+		o.Elapsed = func() time.Duration { return time.Since(start) }
+	}
+	if o.ParseControl == nil {
+		o.ParseControl = parseJSON
+	}
+	if o.Notify == nil {
+		o.Notify = func(_ Event) {}
+	}
+	g := &Gate{o: o, counters: newCounters(), hide: hideDevice(salt, o.Now), nextDue: int64(neverDue), nextEarly: int64(neverDue)}
 	problems := g.Refresh()
 	if config.Failed(problems) {
 		return nil, problems
@@ -93,52 +127,103 @@ func New(o Options) (*Gate, []config.Problem) {
 	return g, problems
 }
 
-// Refresh loads the policy and its keys again. If all is well and anything has changed they are taken
-// into force at once; otherwise the last good ones stay. The problems are what the load found, warnings
-// included.
+// Refresh loads the policy, its keys and the local control document again. If all is well and anything has
+// changed they are taken into force at once; otherwise the last good ones stay. The problems are what was
+// found, warnings included. It asks no source behind a URL: see Poll.
 func (g *Gate) Refresh() []config.Problem {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	problems := g.refresh()
+	if g.live.Load() != nil {
+		problems = append(problems, g.readControl()...)
+	}
 	g.problems, g.failing = problems, config.Failed(problems)
 	return problems
 }
 
-// refresh is Refresh with mu held.
+// refresh is Refresh of policy and keys, with mu held.
 func (g *Gate) refresh() []config.Problem {
 	policy, problems := g.o.Load()
 	if config.Failed(problems) {
 		return problems
 	}
-	resolved, found := resolveKeys(policy.Keys, g.o.Read)
+	remotes, found := g.arrange(&policy)
 	problems = append(problems, found...)
 	if config.Failed(problems) {
 		return problems
 	}
-	fingerprint := sha256.Sum256([]byte(fmt.Sprintf("%#v\x00%x", policy, resolved.sum)))
-	if g.live.Load() != nil && fingerprint == g.fingerprint {
+	var control *remote
+	for name, r := range remotes {
+		if name == controlSource {
+			control = r // judged by the policy that is to be in force
+		} else if r.remake == nil {
+			g.restore(r, policy.Name)
+		}
+	}
+	all, found := resolveKeys(&policy, g.o.Read, remotes)
+	problems = append(problems, found...)
+	if config.Failed(problems) {
 		return problems
 	}
+	sum := sha256.Sum256([]byte(fmt.Sprintf("%#v", policy)))
+	if g.live.Load() == nil || sum != g.policySum || string(all.sum()) != string(g.entries.sum()) {
+		ready, found := g.compile(policy, all)
+		problems = append(problems, found...)
+		if config.Failed(problems) {
+			return problems
+		}
+		g.commit(policy, all, ready)
+		g.policySum = sum
+	}
+	g.adopt(remotes)
+	if control != nil && g.control[Remote].Version == 0 {
+		g.restore(control, policy.Name)
+	}
+	return problems
+}
+
+// compile makes the engine of a policy and its keys.
+func (g *Gate) compile(policy config.Policy, all entries) (*engine.Engine, []config.Problem) {
 	options := engine.Options{Now: g.o.Now, CacheAll: g.o.CacheAll}
 	if g.o.NewCache != nil {
 		options.Cache = g.o.NewCache()
 	}
-	ready, found := engine.Compile(policy, resolved.keys, options)
-	problems = append(problems, found...)
-	if config.Failed(problems) {
-		return problems
+	return engine.Compile(policy, all.keys(), options)
+}
+
+// commit takes a policy, its keys and their engine into force. mu is held.
+func (g *Gate) commit(policy config.Policy, all entries, ready *engine.Engine) {
+	next := &snapshot{gate: g, engine: ready, counts: g.counters.forRoutes(policy.Routes), bound: boundHeaders(policy)}
+	kept := make([]config.Key, 0, len(policy.Keys))
+	for _, k := range policy.Keys {
+		next.early = next.early || k.Remote() != ""
+		k.Secret, k.PublicKey = "", "" // an inline secret must not stay where a logger could print it
+		kept = append(kept, k)
 	}
-	g.since = resolved.date(g.since, g.o.Now())
-	policy.Keys = nil // an inline secret must not stay where a logger could print it
-	next := &snapshot{
-		gate: g, policy: policy, engine: ready, keys: resolved.status,
-		counts: g.counters.forRoutes(policy.Routes), bound: boundHeaders(policy),
-	}
-	g.fingerprint = fingerprint
+	policy.Keys = kept
+	next.policy = policy
+	g.since, next.keys = all.date(g.since, g.o.Now())
+	next.uses = g.counters.forKeys(next.keys)
+	g.name, g.entries = policy.Name, all
 	g.generation++
 	g.loaded = g.o.Now()
 	g.store(next)
-	return problems
+}
+
+// replaceEntry takes other keys of one source into force. mu is held.
+func (g *Gate) replaceEntry(r *remote, next entry) error {
+	all := g.entries.with(r.keyIndex, next)
+	if string(all.sum()) == string(g.entries.sum()) {
+		return nil
+	}
+	policy := g.snapshot().policy
+	ready, problems := g.compile(policy, all)
+	if config.Failed(problems) {
+		return errors.New(firstError(problems))
+	}
+	g.commit(policy, all, ready)
+	g.tell(Event{Kind: KeysChanged, Source: r.field})
+	return nil
 }
 
 // boundHeaders are the headers that each route binds tokens to.

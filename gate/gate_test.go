@@ -150,7 +150,7 @@ func TestCountersOutliveTheirPolicy(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("counters: got %v, want %v", got, want)
 	}
-	if got, want := g.UnboundCounts(), []gate.Unbound{{Route: "pay", N: 1}}; !reflect.DeepEqual(got, want) {
+	if got, want := g.BindingCounts(), []gate.BindingCount{{Route: "pay", Passes: 3, WithPay: 2, Unbound: 1}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("unbound: got %v, want %v", got, want)
 	}
 }

@@ -2,7 +2,9 @@ package gate
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,20 +13,72 @@ import (
 	"github.com/approovgate/approovgate/source"
 )
 
-// resolved are the keys of a policy, read.
-type resolved struct {
+// entry is one of the policy's keys, read: one key, or those of a set or ring.
+type entry struct {
 	keys   []jose.Key
-	status []KeyStatus
-	ids    []string // tell the same key from another of its name; parallel to status
-	sum    []byte   // of all texts read, to notice changes
+	status []KeyStatus // parallel to keys
+	ids    []string    // parallel to keys: tell the same key from another of its name
+	digest [sha256.Size]byte
 }
 
-// resolveKeys reads every key a policy names. All problems are found, and none quotes what was read.
-func resolveKeys(keys []config.Key, read func(string) ([]byte, []string, error)) (resolved, []config.Problem) {
-	var all resolved
-	var problems []config.Problem
+// entries are the policy's keys in its order.
+type entries []entry
+
+// with is a copy in which one entry is replaced.
+func (e entries) with(i int, other entry) entries {
+	changed := append(entries(nil), e...)
+	changed[i] = other
+	return changed
+}
+
+func (e entries) keys() []jose.Key {
+	var all []jose.Key
+	for _, one := range e {
+		all = append(all, one.keys...)
+	}
+	return all
+}
+
+// sum tells whether any of what was read has changed.
+func (e entries) sum() []byte {
 	sum := sha256.New()
-	for i, k := range keys {
+	for _, one := range e {
+		sum.Write(one.digest[:])
+	}
+	return sum.Sum(nil)
+}
+
+// date notes since when each key is in force: those that were before stay what they were. It returns what
+// the next call needs to know.
+func (e entries) date(before map[string]time.Time, now time.Time) (since map[string]time.Time, status []KeyStatus) {
+	since = map[string]time.Time{}
+	for i := range e {
+		for j, key := range e[i].status {
+			id := e[i].ids[j]
+			loaded, known := before[id]
+			if !known {
+				loaded = now
+			}
+			since[id] = loaded
+			key.Loaded = loaded
+			status = append(status, key)
+		}
+	}
+	return since, status
+}
+
+// resolveKeys reads every key a policy names. Of those that are fetched it takes what came last. All problems
+// are found, and none quotes what was read.
+func resolveKeys(policy *config.Policy, read func(string) ([]byte, []string, error), fetched map[string]*remote) (entries, []config.Problem) {
+	all := make(entries, len(policy.Keys))
+	var problems []config.Problem
+	for i, k := range policy.Keys {
+		if k.Remote() != "" {
+			if r := fetched[keySource(k)]; r != nil {
+				all[i] = r.entry
+			}
+			continue
+		}
 		field, reference := "secret", k.Secret
 		if k.PublicKey != "" {
 			field, reference = "public_key", k.PublicKey
@@ -40,39 +94,67 @@ func resolveKeys(keys []config.Key, read func(string) ([]byte, []string, error))
 			}
 			problems = append(problems, config.Problem{Path: path, Text: warning, Warning: true})
 		}
-		var parsed []jose.Key
 		if err == nil {
-			parsed, err = parseKey(k, text)
+			all[i], err = readEntry(k, text)
 		}
 		if err != nil {
 			problems = append(problems, config.Problem{Path: path, Text: err.Error()})
-			continue
-		}
-		digest := sha256.Sum256(text)
-		sum.Write(digest[:])
-		for _, key := range parsed {
-			key = key.Window(k.NotBefore, k.NotAfter)
-			all.keys = append(all.keys, key)
-			all.ids = append(all.ids, k.Name+"\x00"+string(digest[:]))
-			all.status = append(all.status, KeyStatus{Name: k.Name, NotBefore: k.NotBefore, NotAfter: k.NotAfter, key: key})
 		}
 	}
-	all.sum = sum.Sum(nil)
 	return all, problems
 }
 
-// date notes since when each key is in force: those that were before stay what they were.
-func (r *resolved) date(before map[string]time.Time, now time.Time) map[string]time.Time {
-	since := map[string]time.Time{}
-	for i, id := range r.ids {
-		loaded, known := before[id]
-		if !known {
-			loaded = now
-		}
-		since[id] = loaded
-		r.status[i].Loaded = loaded
+// readEntry turns the text of a key that is not a ring into an entry.
+func readEntry(k config.Key, text []byte) (entry, error) {
+	keys, err := parseKey(k, text)
+	if err != nil {
+		return entry{}, err
 	}
-	return since
+	e := entry{digest: sha256.Sum256(text)}
+	for _, key := range keys {
+		e.add(key, k.NotBefore, k.NotAfter, sha256.Sum256(text))
+	}
+	return e, nil
+}
+
+// readRing turns the keys of a ring into an entry.
+func readRing(k config.Key, ring config.Ring, text []byte) (entry, error) {
+	e := entry{digest: sha256.Sum256(text)}
+	for i, member := range ring.Keys {
+		reference := member.Secret + member.PublicKey
+		plain := []byte(strings.TrimPrefix(reference, "inline:"))
+		keys, err := parseKey(member, plain)
+		if err != nil {
+			return entry{}, errors.New(fmt.Sprintf("keys[%d]: ", i) + err.Error())
+		}
+		notBefore, notAfter := later(k.NotBefore, member.NotBefore), earlier(k.NotAfter, member.NotAfter)
+		e.add(keys[0].Member(k.Name, k.Name+"/"+member.Name), notBefore, notAfter, sha256.Sum256(plain))
+	}
+	return e, nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// earlier is the earlier of two ends, where zero is none.
+func earlier(a, b time.Time) time.Time {
+	if b.IsZero() || !a.IsZero() && a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func (e *entry) add(key jose.Key, notBefore, notAfter time.Time, digest [sha256.Size]byte) {
+	key = key.Window(notBefore, notAfter)
+	e.keys = append(e.keys, key)
+	e.ids = append(e.ids, key.Name()+"\x00"+string(digest[:]))
+	e.status = append(e.status, KeyStatus{
+		Name: key.Name(), Kid: key.Kid(), Alg: key.Alg(), NotBefore: notBefore, NotAfter: notAfter, key: key,
+	})
 }
 
 // parseKey turns the text of one entry into keys: one, or those of a set.
@@ -80,7 +162,11 @@ func parseKey(k config.Key, text []byte) ([]jose.Key, error) {
 	switch {
 	case k.JWKS != "":
 		// Shared secrets do not belong into what is fetched or written into a policy.
-		return jose.ParseJWKS(k.Name, text, k.Algs, strings.HasPrefix(k.JWKS, "file:"))
+		keys, err := jose.ParseJWKS(k.Name, text, k.Algs, strings.HasPrefix(k.JWKS, "file:"))
+		for i, key := range keys {
+			keys[i] = key.Member(k.Name, k.Name+"/"+label(key.Kid(), i))
+		}
+		return keys, err
 	case k.PublicKey != "":
 		key, err := jose.NewPublic(k.Name, k.Alg, k.Kid, text)
 		return []jose.Key{key}, err
@@ -91,4 +177,38 @@ func parseKey(k config.Key, text []byte) ([]jose.Key, error) {
 	}
 	key, err := jose.NewHS256(k.Name, k.Kid, secret, k.JWE)
 	return []jose.Key{key}, err
+}
+
+const maxLabel = 64 // bytes of a kid in a key's name
+
+// label is what a set's key is called in it: its kid, or else its number from 1.
+func label(kid string, i int) string {
+	if kid == "" || len(kid) > maxLabel || !isFieldValue(kid) {
+		return strconv.Itoa(i + 1)
+	}
+	return kid
+}
+
+// controlKeys reads the public keys that remote documents are signed with: P-256, in PEM form.
+func controlKeys(c config.ControlSources, read func(string) ([]byte, []string, error)) (*jose.Ring, []config.Problem) {
+	var keys []jose.Key
+	var problems []config.Problem
+	for i, reference := range c.Keys {
+		path := fmt.Sprintf("control.keys[%d]", i)
+		text, _, err := read(reference)
+		if err == nil {
+			var key jose.Key
+			if key, err = jose.NewPublic(path, jose.ES256, "", text); err == nil {
+				keys = append(keys, key)
+			}
+		}
+		if err != nil {
+			problems = append(problems, config.Problem{Path: path, Text: err.Error()})
+		}
+	}
+	ring, err := jose.NewRing(keys)
+	if err != nil {
+		problems = append(problems, config.Problem{Path: "control.keys", Text: err.Error()})
+	}
+	return ring, problems
 }

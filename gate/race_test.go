@@ -57,7 +57,7 @@ func TestAsksDuringChangesAreAnsweredByOneStateOrAnother(t *testing.T) {
 	running.Go(func() {
 		modes := []config.Mode{config.Log, config.Enforce, config.Bypass, ""}
 		for i := range changes {
-			g.SetControl(gate.Local, config.Control{Version: int64(i + 1), Mode: modes[i%len(modes)], Until: noon.Add(time.Hour)})
+			g.SetControl(gate.Local, config.Control{Version: int64(i + 1), Override: config.Override{Mode: modes[i%len(modes)]}, Until: noon.Add(time.Hour)})
 			g.Status()
 			g.Counters()
 			g.Ready()

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"sort"
 	"time"
 
 	"github.com/approovgate/approovgate/config"
@@ -9,25 +10,43 @@ import (
 
 // Status is what an operator may see of a gate. It holds no secrets.
 type Status struct {
-	Name       string           // of the gate
-	Mode       config.Mode      // in force for requests that no route matches
-	Routes     int              // in the policy
-	Keys       []KeyStatus      // in the policy's order; a key set has one entry for each key
-	Generation int              // rises with every policy taken into force
-	Loaded     time.Time        // when the policy in force was taken into force
-	Failing    bool             // the last refresh failed, and the policy in force is an older one
-	Problems   []config.Problem // what the last refresh found, warnings included
-	Local      config.Control   // the local override
-	Remote     config.Control   // the remote override
+	Name        string           // of the gate
+	Mode        config.Mode      // in force for requests that no route matches
+	Routes      []RouteStatus    // in the policy's order, and last what holds for requests that none matches
+	Keys        []KeyStatus      // in the policy's order; a set has one entry for each key
+	Sources     []SourceStatus   // behind URLs, by name
+	Generation  int              // rises with every policy or set of keys taken into force
+	Loaded      time.Time        // when the policy in force was taken into force
+	Failing     bool             // the last refresh failed, and the policy in force is an older one
+	Problems    []config.Problem // what the last refresh found, warnings included
+	Local       config.Control   // the local control document; it may have ended
+	Remote      config.Control   // the remote one; it may have ended
+	FileProblem string           // what keeps the local control document from being put into force; empty: nothing
+	KeepFailure string           // what kept the last fetched document from being kept; empty: nothing
+}
+
+// RouteStatus is what a route does now.
+type RouteStatus struct {
+	Name    string      // empty: requests that no route matches
+	Exempt  bool        // check: none
+	Mode    config.Mode // in force
+	Rollout int         // in force, percent of devices enforced
+	Own     config.Mode // the policy's
+	Says    string      // whose Mode and Rollout are: policy, local or remote
 }
 
 // KeyStatus is what may be shown of a key.
 type KeyStatus struct {
-	Name      string
+	Name      string // of a set's member: set/kid
+	Kid       string // empty: tokens may name any
+	Alg       string
 	Usable    bool      // inside its window at the time of asking
 	NotBefore time.Time // zero: open
 	NotAfter  time.Time // zero: open
 	Loaded    time.Time // since when what it refers to is in force as it is
+	Tokens    int64     // that it has opened since the gate started; expired ones do not count
+	PerMinute int64     // those of the last minute
+	LastUse   time.Time // to about five seconds; zero: never
 
 	key jose.Key
 }
@@ -39,25 +58,42 @@ func (g *Gate) Status() Status {
 	s := g.snapshot()
 	now := g.o.Now()
 	status := Status{
-		Name: s.policy.Name, Mode: s.mode(g.control, now), Routes: len(s.policy.Routes),
-		Generation: g.generation, Loaded: g.loaded, Failing: g.failing,
+		Name: s.policy.Name, Generation: g.generation, Loaded: g.loaded, Failing: g.failing,
 		Problems: append([]config.Problem(nil), g.problems...), Local: g.control[Local], Remote: g.control[Remote],
+		FileProblem: g.file.problem, KeepFailure: g.keepFailure, Routes: s.routes(g.control, now),
 	}
+	status.Mode = status.Routes[len(status.Routes)-1].Mode
 	for _, key := range s.keys {
 		key.Usable = key.key.Usable(now.Unix())
+		s.uses[key.Name].describe(&key, now)
 		status.Keys = append(status.Keys, key)
 	}
+	for _, r := range g.remotes {
+		status.Sources = append(status.Sources, r.status)
+	}
+	sort.Slice(status.Sources, func(i, j int) bool { return status.Sources[i].Name < status.Sources[j].Name })
 	return status
 }
 
-// mode is the mode in force where no route matches.
-func (s *snapshot) mode(control [2]config.Control, now time.Time) config.Mode {
-	for _, c := range control {
-		if !c.Empty() && (c.Until.IsZero() || now.Before(c.Until)) {
-			return allowed(c, &s.policy).Effective("", s.policy.Default.Mode)
+// routes are what each route does, and last what becomes of requests that none matches.
+func (s *snapshot) routes(control [2]config.Control, now time.Time) []RouteStatus {
+	says, c := "policy", config.Control{}
+	for slot, name := range [...]string{"local", "remote"} {
+		if one := control[slot].At(now); !one.Empty() {
+			says, c = name, allowed(one, &s.policy)
+			break
 		}
 	}
-	return s.policy.Default.Mode
+	var all []RouteStatus
+	for _, route := range append(append([]config.Route(nil), s.policy.Routes...), config.Route{Rule: s.policy.Default}) {
+		one := RouteStatus{Name: route.Name, Exempt: route.Exempt, Own: route.Mode, Says: "policy",
+			Mode: c.Effective(route.Name, route.Mode), Rollout: c.EffectiveRollout(route.Name, route.Rollout)}
+		if one.Mode != route.Mode || one.Rollout != route.Rollout {
+			one.Says = says
+		}
+		all = append(all, one)
+	}
+	return all
 }
 
 // Ready reports whether the gate can pass genuine requests: a key is inside its window.

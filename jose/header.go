@@ -70,7 +70,7 @@ func parseHeader(segment string) header {
 // typed reports whether the header's typ is the one wanted (RFC 7515 §4.1.9).
 func (h *header) typed(want string) bool {
 	if want == "" {
-		return !isType(h.typ, ControlType)
+		return !isType(h.typ, ControlType) && !isType(h.typ, RingType)
 	}
 	return isType(h.typ, want)
 }

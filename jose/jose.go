@@ -25,11 +25,14 @@ const (
 // ControlType is the typ of control documents. A ring opens them only when asked to (RFC 8725 §3.11).
 const ControlType = "approov-control+jwt"
 
+// RingType is the typ of documents that hold keys, under the same rule.
+const RingType = "approov-keys+jwt"
+
 // Accept says which tokens a caller is ready to take.
 type Accept struct {
 	JWS bool   // three parts, signed
 	JWE bool   // five parts, encrypted
-	Typ string // the typ required; empty: any but ControlType
+	Typ string // the typ required; empty: any but ControlType and RingType
 }
 
 // base64url is RFC 7515 §2's base64url without padding, with the unused bits required to be zero.

@@ -94,26 +94,33 @@ func setEntries(text string) ([]string, error) {
 
 // objects cuts a JSON array that has already been found valid into its elements, which must be objects.
 func objects(raw string) ([]string, bool) {
+	all, ok := Elements(raw)
+	for _, element := range all {
+		ok = ok && element[0] == '{'
+	}
+	return all, ok
+}
+
+// Elements cuts a JSON array, such as the Value of an Object's member, into the texts of its elements.
+func Elements(raw string) ([]string, bool) {
 	if raw == "" || raw[0] != '[' {
 		return nil, false
 	}
 	var all []string
 	pos := skipSpace(raw, 1)
-	for raw[pos] != ']' {
-		if raw[pos] != '{' {
-			return nil, false
-		}
+	for pos < len(raw) && raw[pos] != ']' {
 		end := scanValue(raw, pos, 1)
 		if end < 0 {
 			return nil, false
 		}
 		all = append(all, raw[pos:end])
 		pos = skipSpace(raw, end)
-		if raw[pos] == ',' {
-			pos = skipSpace(raw, pos+1)
+		if pos >= len(raw) || raw[pos] != ',' {
+			break
 		}
+		pos = skipSpace(raw, pos+1)
 	}
-	return all, true
+	return all, pos == len(raw)-1 && raw[pos] == ']'
 }
 
 func parseJWK(raw string) (jwk, error) {

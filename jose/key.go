@@ -39,6 +39,7 @@ const (
 // Key verifies, and if it may also decrypts, tokens of one algorithm. The zero value opens nothing.
 type Key struct {
 	name, alg, kid      string
+	set                 string // the set it is a member of; empty: none
 	notBefore, notAfter int64 // Unix seconds; used from notBefore up to, not including, notAfter
 
 	verify  func(signed, signature string) bool // nil: never
@@ -47,6 +48,26 @@ type Key struct {
 
 // Name is what logs, metrics and policies call the key.
 func (k Key) Name() string { return k.name }
+
+// Alg is the key's one algorithm.
+func (k Key) Alg() string { return k.alg }
+
+// Kid is the key id that tokens of this key name; empty: they may name any, or none.
+func (k Key) Kid() string { return k.kid }
+
+// Set is the name of the set that the key is a member of, or else its own name: what a policy chooses keys by.
+func (k Key) Set() string {
+	if k.set != "" {
+		return k.set
+	}
+	return k.name
+}
+
+// Member is a copy of k with a name of its own in a set.
+func (k Key) Member(set, name string) Key {
+	k.set, k.name = set, name
+	return k
+}
 
 // Window is a copy of k that is used from notBefore up to, not including, notAfter. A zero time leaves
 // that side open. Windows count whole seconds.

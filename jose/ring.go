@@ -158,6 +158,9 @@ func (r *Ring) openJWE(parts *[maxParts]string, h *header, nowUnix int64) (paylo
 
 // candidates are the indices of the keys to try, those named by the token's kid first.
 func (r *Ring) candidates(h *header, nowUnix int64, jwe bool) (found [maxCandidates]int, n int, fault Fault) {
+	if len(r.keys) == 0 {
+		return found, 0, KeyUnknown // a ring whose keys are still to come
+	}
 	fault = AlgorithmRefused
 	for named := 1; named >= 0; named-- {
 		for i := range r.keys {

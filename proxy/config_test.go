@@ -100,27 +100,6 @@ func TestReadConfigReportsBothFilesAtOnce(t *testing.T) {
 	}
 }
 
-func TestLoadRefusesWhatThisReleaseCannotDo(t *testing.T) {
-	p := &Proxy{Tree: map[string]any{"listen": ":1", "upstream": "http://127.0.0.1:9", "policy": map[string]any{
-		"keys": []any{
-			map[string]any{"name": "set", "jwks": "https://keys.example.com/set", "algs": []any{"ES256"}},
-			map[string]any{"name": "weak", "alg": "HS256", "secret": "inline:YWJj"},
-		},
-		"control": map[string]any{"file": "control.json"},
-	}}}
-	problems := p.Load()
-	if !config.Failed(problems) {
-		t.Fatalf("got %v, want errors", problems)
-	}
-	for path, text := range map[string]string{
-		"policy.keys[0].jwks": "not part of this release", "policy.control": "not part of this release", "policy.keys[1].secret": "weak",
-	} {
-		if !slices.ContainsFunc(problems, func(p config.Problem) bool { return p.Path == path && strings.Contains(p.Text, text) }) {
-			t.Errorf("got %v, want one at %s with %q", problems, path, text)
-		}
-	}
-}
-
 // TestDecodeSettings has rows for each key of the gate file beside listen, upstream and the policy: what is
 // written for it, and where the problems are.
 func TestDecodeSettings(t *testing.T) {

@@ -1,7 +1,6 @@
 package host
 
 import (
-	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -32,10 +31,10 @@ type Loader struct {
 // New makes a gate that is fed by l. Problems carry complete paths, and all are found at once: the
 // secrets of a policy that has other problems are judged too.
 func (l *Loader) New(o gate.Options) (*gate.Gate, []config.Problem) {
-	o.Load, o.Read = l.load, l.resolve
+	o.Load, o.Read, o.ParseControl = l.load, l.resolve, ParseTree
 	o.NewCache = func() engine.Cache { return NewCache() }
 	g, problems := gate.New(o)
-	if config.Failed(l.noted) || config.Failed(refused(l.current.Policy)) {
+	if config.Failed(l.noted) {
 		problems = append(problems, l.keyProblems(o)...)
 	}
 	return g, l.place(problems)
@@ -51,30 +50,27 @@ func (l *Loader) Policy() config.Policy {
 	return l.current.Policy
 }
 
-// load is a gate's Load: it reads, and refuses what this release has no sources for.
+// load is a gate's Load: it reads, and makes the policy's relative paths start at its folder.
 func (l *Loader) load() (config.Policy, []config.Problem) {
 	document, noted := l.Read()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for _, path := range []*string{&document.Policy.Control.File, &document.Policy.Control.CA, &document.Policy.Control.Cache} {
+		*path = below(document.Dir, *path)
+	}
+	for i := range document.Policy.Keys {
+		document.Policy.Keys[i].CA = below(document.Dir, document.Policy.Keys[i].CA)
+	}
 	l.current, l.noted = document, noted
-	problems := append([]config.Problem(nil), noted...)
-	return document.Policy, append(problems, refused(document.Policy)...)
+	return document.Policy, append([]config.Problem(nil), noted...)
 }
 
-// refused reports what the policy asks for and this release does not do.
-func refused(p config.Policy) []config.Problem {
-	var problems []config.Problem
-	for i, key := range p.Keys {
-		if strings.HasPrefix(key.JWKS, "https:") {
-			problems = append(problems, config.Problem{Path: fmt.Sprintf("keys[%d].jwks", i),
-				Text: "key sets over https are not part of this release; save the set to a file and write file:PATH"})
-		}
+// below is a path that starts at a folder, if it is relative.
+func below(dir, path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
 	}
-	if c := p.Control; c.File != "" || c.URL != "" || len(c.Keys) > 0 {
-		problems = append(problems, config.Problem{Path: "control",
-			Text: "sources of control are not part of this release; delete control"})
-	}
-	return problems
+	return filepath.Join(dir, path)
 }
 
 // keyProblems reports what is wrong with what the keys of a refused policy refer to. A key whose
@@ -82,7 +78,7 @@ func refused(p config.Policy) []config.Problem {
 func (l *Loader) keyProblems(o gate.Options) []config.Problem {
 	document := l.current
 	known := map[string]bool{}
-	for _, p := range append(l.noted, refused(document.Policy)...) {
+	for _, p := range l.noted {
 		if !p.Warning {
 			known[strings.TrimPrefix(p.Path, document.Prefix)] = true
 		}
@@ -105,8 +101,8 @@ func (l *Loader) resolve(ref string) ([]byte, []string, error) {
 	l.mu.Lock()
 	dir := l.current.Dir
 	l.mu.Unlock()
-	if path, isFile := strings.CutPrefix(ref, "file:"); isFile && path != "" && !filepath.IsAbs(path) {
-		ref = "file:" + filepath.Join(dir, path)
+	if path, isFile := strings.CutPrefix(ref, "file:"); isFile {
+		ref = "file:" + below(dir, path)
 	}
 	return source.Read(ref)
 }

@@ -80,8 +80,10 @@ func (c gateCollector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(decisionsDesc, prometheus.CounterValue, float64(n.N),
 			n.Route, string(n.Mode), string(n.Verdict), string(n.Reason), string(n.Action))
 	}
-	for _, u := range c.gate.UnboundCounts() {
-		out <- prometheus.MustNewConstMetric(unboundDesc, prometheus.CounterValue, float64(u.N), u.Route)
+	for _, n := range c.gate.BindingCounts() {
+		if n.Unbound > 0 {
+			out <- prometheus.MustNewConstMetric(unboundDesc, prometheus.CounterValue, float64(n.Unbound), n.Route)
+		}
 	}
 	status := c.gate.Status()
 	failing := 0.0

@@ -36,8 +36,8 @@ func publicKeys(g *corpus) {
 	rs := func(kid string) string {
 		return get(g.sign("RS256", g.keys.rsa, `{"alg":"RS256",`+kid+`"typ":"JWT"}`, genuine))
 	}
-	row("jwks-es256", "ES256 token with a kid of the set is accepted", `"ES256"`, es(`"kid":"ec-1",`), pass().key("set"))
-	row("jwks-rs256", "RS256 token with a kid of the set is accepted", `"ES256", "RS256"`, rs(`"kid":"rsa-1",`), pass().key("set"))
+	row("jwks-es256", "ES256 token with a kid of the set is accepted", `"ES256"`, es(`"kid":"ec-1",`), pass().key("set/ec-1"))
+	row("jwks-rs256", "RS256 token with a kid of the set is accepted", `"ES256", "RS256"`, rs(`"kid":"rsa-1",`), pass().key("set/rsa-1"))
 	row("jwks-alg-not-listed", "token of an algorithm that is not listed for the set is denied", `"ES256"`, rs(`"kid":"rsa-1",`), deny("algorithm_refused"))
 	row("jwks-kid-unknown", "token with a kid the set does not have is denied", `"ES256"`, es(`"kid":"ec-2",`), deny("key_unknown"))
 	row("jwks-kid-missing", "token without a kid is denied where all keys of the set have one", `"ES256"`, es(""), deny("key_unknown"))
