@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/rand"
@@ -137,7 +138,13 @@ func (g *Gate) equip(r, known *remote, p *config.Policy) error {
 	}
 	var err error
 	r.due = 0
-	r.fetcher, err = source.NewRemote(r.url, authorities, token)
+	var pool *x509.CertPool
+	if authorities != nil {
+		if pool, err = source.Authorities(authorities); err != nil {
+			return err
+		}
+	}
+	r.fetcher, err = source.NewRemote(r.url, pool, token)
 	return err
 }
 
