@@ -67,8 +67,7 @@ type Gate struct {
 	control     [2]config.Control // by slot
 	ended       [2]bool           // by slot: its end has been noticed
 	file        controlFile
-	remotes     map[string]*remote
-	keepFailure string           // of the last document that was to be kept; empty: it was
+	remotes     []*remote        // in the policy's order
 	problems    []config.Problem // of the last refresh
 	failing     bool             // the last refresh failed
 	generation  int              // rises with every policy or set of keys taken into force
@@ -82,7 +81,7 @@ type snapshot struct {
 	gate   *Gate
 	policy config.Policy
 	engine *engine.Engine // in the policy's own modes
-	stages []stage        // control in force, the one that ends first in front
+	stages []stage        // control, the one that wins in front
 	keys   []KeyStatus
 	counts map[string]*routeCounts // by route name
 	uses   map[string]*keyUse      // by key name
@@ -90,7 +89,7 @@ type snapshot struct {
 	bound  map[string][]string     // headers that tokens are bound to, by route name
 }
 
-// stage is a span of time in which a control document rules.
+// stage is a control document, which rules until its end unless one in front of it does.
 type stage struct {
 	engine *engine.Engine
 	until  time.Time // zero: endless
@@ -137,6 +136,9 @@ func (g *Gate) Refresh() []config.Problem {
 	if g.live.Load() != nil {
 		problems = append(problems, g.readControl()...)
 	}
+	if failure := g.keepFailure(); failure != "" {
+		problems = append(problems, config.Problem{Path: "control.cache", Text: failure, Warning: true})
+	}
 	g.problems, g.failing = problems, config.Failed(problems)
 	return problems
 }
@@ -152,21 +154,13 @@ func (g *Gate) refresh() []config.Problem {
 	if config.Failed(problems) {
 		return problems
 	}
-	var control *remote
-	for name, r := range remotes {
-		if name == controlSource {
-			control = r // judged by the policy that is to be in force
-		} else if r.remake == nil {
-			g.restore(r, policy.Name)
-		}
-	}
 	all, found := resolveKeys(&policy, g.o.Read, remotes)
 	problems = append(problems, found...)
 	if config.Failed(problems) {
 		return problems
 	}
 	sum := sha256.Sum256([]byte(fmt.Sprintf("%#v", policy)))
-	if g.live.Load() == nil || sum != g.policySum || string(all.sum()) != string(g.entries.sum()) {
+	if g.live.Load() == nil || sum != g.policySum || all.sum() != g.entries.sum() {
 		ready, found := g.compile(policy, all)
 		problems = append(problems, found...)
 		if config.Failed(problems) {
@@ -176,9 +170,7 @@ func (g *Gate) refresh() []config.Problem {
 		g.policySum = sum
 	}
 	g.adopt(remotes)
-	if control != nil && g.control[Remote].Version == 0 {
-		g.restore(control, policy.Name)
-	}
+	g.restore()
 	return problems
 }
 
@@ -201,6 +193,7 @@ func (g *Gate) commit(policy config.Policy, all entries, ready *engine.Engine) {
 		kept = append(kept, k)
 	}
 	policy.Keys = kept
+	policy.Control.Token, policy.Control.Seal = "", ""
 	next.policy = policy
 	g.since, next.keys = all.date(g.since, g.o.Now())
 	next.uses = g.counters.forKeys(next.keys)
@@ -210,10 +203,10 @@ func (g *Gate) commit(policy config.Policy, all entries, ready *engine.Engine) {
 	g.store(next)
 }
 
-// replaceEntry takes other keys of one source into force. mu is held.
+// replaceEntry takes the keys of one source into force, if they are others than before. mu is held.
 func (g *Gate) replaceEntry(r *remote, next entry) error {
 	all := g.entries.with(r.keyIndex, next)
-	if string(all.sum()) == string(g.entries.sum()) {
+	if all.sum() == g.entries.sum() {
 		return nil
 	}
 	policy := g.snapshot().policy
@@ -245,7 +238,7 @@ func boundHeaders(p config.Policy) map[string][]string {
 
 // store puts a snapshot into force under the control documents. mu is held.
 func (g *Gate) store(next *snapshot) {
-	next.stages = stages(next.engine, &next.policy, g.control, g.o.Now())
+	next.stages = stages(next.engine, &next.policy, g.control)
 	g.live.Store(next)
 }
 

@@ -22,7 +22,7 @@ type Status struct {
 	Local       config.Control   // the local control document; it may have ended
 	Remote      config.Control   // the remote one; it may have ended
 	FileProblem string           // what keeps the local control document from being put into force; empty: nothing
-	KeepFailure string           // what kept the last fetched document from being kept; empty: nothing
+	KeepFailure string           // what kept fetched documents from being kept for the next run; empty: nothing
 }
 
 // RouteStatus is what a route does now.
@@ -60,7 +60,7 @@ func (g *Gate) Status() Status {
 	status := Status{
 		Name: s.policy.Name, Generation: g.generation, Loaded: g.loaded, Failing: g.failing,
 		Problems: append([]config.Problem(nil), g.problems...), Local: g.control[Local], Remote: g.control[Remote],
-		FileProblem: g.file.problem, KeepFailure: g.keepFailure, Routes: s.routes(g.control, now),
+		FileProblem: g.file.problem, KeepFailure: g.keepFailure(), Routes: s.routes(g.control, now),
 	}
 	status.Mode = status.Routes[len(status.Routes)-1].Mode
 	for _, key := range s.keys {
