@@ -60,20 +60,20 @@ type Gate struct {
 	nextEarly  int64 // atomic: the same, if unknownKid is set
 	unknownKid int32 // atomic: 1: a token named a key that a source may have by now
 
-	mu          sync.Mutex // guards the fields below, and the order of stores to live
-	name        string     // of the policy in force
-	policySum   [sha256.Size]byte
-	entries     entries           // the keys of the policy in force
-	control     [2]config.Control // by slot
-	ended       [2]bool           // by slot: its end has been noticed
-	file        controlFile
-	remotes     []*remote        // in the policy's order
-	problems    []config.Problem // of the last refresh
-	failing     bool             // the last refresh failed
-	generation  int              // rises with every policy or set of keys taken into force
-	loaded      time.Time
-	since       map[string]time.Time // when each key in force was taken into force, by name and content
-	nextSample  time.Duration        // when use of the keys is looked at next, on the elapsed clock
+	mu         sync.Mutex // guards the fields below, and the order of stores to live
+	name       string     // of the policy in force
+	policySum  [sha256.Size]byte
+	entries    entries           // the keys of the policy in force
+	control    [2]config.Control // by slot
+	ended      [2]bool           // by slot: its end has been noticed
+	file       controlFile
+	remotes    []*remote        // in the policy's order
+	problems   []config.Problem // of the last refresh
+	failing    bool             // the last refresh failed
+	generation int              // rises with every policy or set of keys taken into force
+	loaded     time.Time
+	since      map[string]time.Time // when each key in force was taken into force, by name and content
+	nextSample time.Duration        // when use of the keys is looked at next, on the elapsed clock
 }
 
 // snapshot is everything one request is judged with.

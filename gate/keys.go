@@ -17,7 +17,7 @@ type entry struct {
 	keys   []jose.Key
 	status []KeyStatus // parallel to keys
 	ids    []string    // parallel to keys: tell the same key from another of its name
-	digest string   // tells whether anything has changed
+	digest string      // tells whether anything has changed
 }
 
 // entries are the policy's keys in its order.

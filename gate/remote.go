@@ -178,7 +178,7 @@ func (r *remote) remember(known *remote, elapsed time.Duration) error {
 			r.fetcher = known.fetcher
 		}
 		if known.judged != r.judged {
-			r.tag, r.saved, r.saveFail = "", "", "" // the server is to send the whole of it again
+			r.tag, r.save, r.saved, r.saveFail = "", nil, "", "" // the server is to send the whole of it again
 		}
 		if r.fetcher == nil || known.judged != r.judged {
 			r.due = 0
