@@ -86,8 +86,10 @@ func (s *snapshot) routes(control [2]config.Control, now time.Time) []RouteStatu
 	}
 	var all []RouteStatus
 	for _, route := range append(append([]config.Route(nil), s.policy.Routes...), config.Route{Rule: s.policy.Default}) {
-		one := RouteStatus{Name: route.Name, Exempt: route.Exempt, Own: route.Mode, Says: "policy",
-			Mode: c.Effective(route.Name, route.Mode), Rollout: c.EffectiveRollout(route.Name, route.Rollout)}
+		one := RouteStatus{Name: route.Name, Exempt: route.Exempt, Own: route.Mode, Mode: route.Mode, Rollout: route.Rollout, Says: "policy"}
+		if !route.Exempt {
+			one.Mode, one.Rollout = c.Effective(route.Name, route.Mode), c.EffectiveRollout(route.Name, route.Rollout)
+		}
 		if one.Mode != route.Mode || one.Rollout != route.Rollout {
 			one.Says = says
 		}
