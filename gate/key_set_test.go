@@ -142,6 +142,24 @@ func TestAnUnknownKidAsksForTheSetEarly(t *testing.T) {
 	}
 }
 
+// One such token is one reason to ask: once that is done, only another is one.
+func TestAnUnknownKidIsForgottenOnceAskedFor(t *testing.T) {
+	f := setFleet(t, tree{"refresh": "10m"})
+	one, _ := signingKey(t)
+	f.plane.put("/set", jwks(t, jwk(t, one, "1")))
+	f.start(t)
+	f.poll()
+	f.wantSigned(t, "a token", one, "9", engine.KeyUnknown)
+	f.g.Poll(context.Background()) // the early one
+	f.pass(9 * time.Minute)
+	f.poll()
+	f.pass(2 * time.Minute)
+	f.g.Poll(context.Background())
+	if n := f.plane.requests("/set"); n != 3 {
+		t.Errorf("got %d requests, want 3", n)
+	}
+}
+
 // A token of the wrong secret is no reason to ask: it would be another attempt at nothing.
 func TestOtherRefusalsAskForNothing(t *testing.T) {
 	f := setFleet(t, tree{"refresh": "10m"})

@@ -202,7 +202,7 @@ func (f *fleet) options() gate.Options {
 	o := f.desk.options()
 	o.Elapsed, o.Notify = f.clockOfNobody, f.note
 	o.Read = func(reference string) ([]byte, []string, error) {
-		if strings.HasPrefix(reference, "file:/") {
+		if strings.HasPrefix(reference, "file:/") || strings.HasPrefix(reference, "inline:") {
 			return source.Read(reference)
 		}
 		return f.read(reference)
