@@ -153,8 +153,12 @@ func TestKeptFilesThatAreRefused(t *testing.T) {
 		{"a changed bit in the ring", func(t *testing.T, _ *fleet, ring, _ string) { flip(t, ring, -1) }, "cannot be unsealed", ""},
 		{"another nonce", func(t *testing.T, _ *fleet, ring, _ string) { flip(t, ring, 25) }, "cannot be unsealed", ""},
 		{"another mark", func(t *testing.T, _ *fleet, ring, _ string) { flip(t, ring, 0) }, "is not sealed; delete it", ""},
-		{"a ring that is cut off", func(t *testing.T, _ *fleet, ring, _ string) { overwrite(t, ring, []byte("approovgate-sealed-1\nshort")) }, "is not sealed; delete it", ""},
-		{"a ring in clear text", func(t *testing.T, f *fleet, ring, _ string) { overwrite(t, ring, []byte(f.plane.ring(t, 9, member("two", nil)))) }, "is not sealed; delete it", ""},
+		{"a ring that is cut off", func(t *testing.T, _ *fleet, ring, _ string) {
+			overwrite(t, ring, []byte("approovgate-sealed-1\nshort"))
+		}, "is not sealed; delete it", ""},
+		{"a ring in clear text", func(t *testing.T, f *fleet, ring, _ string) {
+			overwrite(t, ring, []byte(f.plane.ring(t, 9, member("two", nil))))
+		}, "is not sealed; delete it", ""},
 		{"an empty ring", func(t *testing.T, _ *fleet, ring, _ string) { overwrite(t, ring, nil) }, "is empty", ""},
 		{"a changed letter in the control document", func(t *testing.T, _ *fleet, _, control string) { flip(t, control, 150) }, "", "the envelope cannot be trusted"},
 		{"files in each other's place", func(t *testing.T, _ *fleet, ring, control string) {

@@ -195,7 +195,9 @@ func TestASourceThatIsDroppedWhileItIsAsked(t *testing.T) {
 		change func(d *desk)
 	}{
 		{"the URL is gone", func(d *desk) { d.policy["control"] = tree{} }},
-		{"it is another URL", func(d *desk) { d.policy["control"].(tree)["url"] = strings.Replace(d.policy["control"].(tree)["url"].(string), "/control", "/other", 1) }},
+		{"it is another URL", func(d *desk) {
+			d.policy["control"].(tree)["url"] = strings.Replace(d.policy["control"].(tree)["url"].(string), "/control", "/other", 1)
+		}},
 	} {
 		f := urlFleet(t, nil)
 		f.start(t)

@@ -55,7 +55,9 @@ func TestNothingSecretIsShown(t *testing.T) {
 		fmt.Fprint(w, r.Header)
 	}})
 	f.poll()
-	f.change(func(d *desk) { d.policy["control"] = with2(control, tree{"cache": "/proc", "seal": "inline:" + encoded("seal")[:40]}) })
+	f.change(func(d *desk) {
+		d.policy["control"] = with2(control, tree{"cache": "/proc", "seal": "inline:" + encoded("seal")[:40]})
+	})
 	shown += shape(g.Refresh(), g.Status(), g)
 	f.change(func(d *desk) { d.policy["control"] = with2(control, tree{"cache": "/proc"}) })
 	f.plane.put("/ring", f.plane.ring(t, 2, member("one", nil)))

@@ -150,7 +150,9 @@ func TestEverythingAtOnce(t *testing.T) {
 	}
 	members := []any{member("one", nil), member("two", nil), member("three", nil)}
 	each(func(i int) { f.plane.put("/ring", f.plane.ring(t, i+1, members[:1+i%3]...)) })
-	each(func(i int) { f.plane.put("/control", f.plane.control(t, i+1, tree{"mode": []any{"log", "bypass", "enforce"}[i%3]})) })
+	each(func(i int) {
+		f.plane.put("/control", f.plane.control(t, i+1, tree{"mode": []any{"log", "bypass", "enforce"}[i%3]}))
+	})
 	each(func(i int) {
 		f.write(t, `{"version": 1}`, 0o600)
 		f.g.SetControl(gate.Local, config.Control{Version: int64(i + 2), Override: config.Override{Mode: config.Log}, Until: noon.Add(time.Hour)})
