@@ -106,30 +106,20 @@ type controlFile struct {
 	problem string // what kept it from being put into force; empty: nothing
 }
 
-// readControl puts the local control document into force, if it has changed. A file that is gone changes
-// nothing: what it said lasts until its end. Problems are warnings, because no policy is worse for them. mu is
-// held.
-func (g *Gate) readControl() []config.Problem {
-	path := g.snapshot().policy.Control.File
-	before := g.file.problem
+// fileText is a local control document as it was read.
+type fileText struct {
+	found bool // there is a file
+	text  []byte
+	err   error
+}
+
+// readText reads the local control document. An empty path names none.
+func (g *Gate) readText(path string) fileText {
 	if path == "" || gone(path) {
-		g.file = controlFile{}
-	} else if text, _, err := g.o.Read("file:" + path); err != nil {
-		g.file = controlFile{problem: err.Error()}
-	} else if string(text) != g.file.text || g.file.problem != "" {
-		g.file = controlFile{text: string(text), problem: g.takeFile(text)}
+		return fileText{}
 	}
-	if g.file.problem != before {
-		kind := SourceFailing
-		if g.file.problem == "" {
-			kind = SourceRecovered
-		}
-		g.tell(Event{Kind: kind, Source: "control.file", Text: g.file.problem})
-	}
-	if g.file.problem == "" {
-		return nil
-	}
-	return []config.Problem{{Path: "control.file", Text: g.file.problem + "; it changes nothing", Warning: true}}
+	text, _, err := g.o.Read("file:" + path)
+	return fileText{found: true, text: text, err: err}
 }
 
 // gone reports whether there is no file at path, which is not the same as one that cannot be looked at.
@@ -138,9 +128,35 @@ func gone(path string) bool {
 	return os.IsNotExist(err)
 }
 
-// takeFile puts a local control document into force; what is returned says what kept it from that. The one in
+// takeFile puts the local control document into force, if it has changed. A file that is gone changes nothing:
+// what it said lasts until its end. Problems are warnings, because no policy is worse for them. mu is held.
+func (g *Gate) takeFile(f fileText) []config.Problem {
+	before := g.file.problem
+	switch {
+	case !f.found:
+		g.file = controlFile{}
+	case f.err != nil:
+		g.file = controlFile{problem: f.err.Error()}
+	case string(f.text) != g.file.text || before != "":
+		g.file = controlFile{text: string(f.text), problem: g.takeText(f.text)}
+	}
+	now := g.file.problem
+	if now != before {
+		kind := SourceFailing
+		if now == "" {
+			kind = SourceRecovered
+		}
+		g.tell(Event{Kind: kind, Source: "control.file", Text: now})
+	}
+	if now == "" {
+		return nil
+	}
+	return []config.Problem{{Path: "control.file", Text: now + "; it changes nothing", Warning: true}}
+}
+
+// takeText puts a local control document into force; what is returned says what kept it from that. The one in
 // force may be seen again.
-func (g *Gate) takeFile(text []byte) string {
+func (g *Gate) takeText(text []byte) string {
 	tree, problems := g.o.ParseControl(text)
 	if config.Failed(problems) {
 		return firstError(problems)

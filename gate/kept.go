@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/approovgate/approovgate/config"
 	"github.com/approovgate/approovgate/source"
@@ -105,40 +106,66 @@ func (g *Gate) keepFailure() string {
 	return strings.Join(all, "; ")
 }
 
-// restore takes the documents into force that an earlier run has kept for the gate of this name, as far as there
-// is nothing newer. mu is held.
+// readKept reads what an earlier run has kept, unless something newer is known; nil: nothing. The text stays in the
+// function.
+func (g *Gate) readKept(r *remote) func() ([]byte, time.Time, error) {
+	if r.isRing() && r.seal == nil || !g.lacks(r) || gone(r.keep) {
+		return nil
+	}
+	var text []byte
+	var written time.Time
+	info, err := os.Stat(r.keep)
+	if err == nil {
+		written = info.ModTime()
+		text, _, err = source.Read("file:" + r.keep)
+	}
+	if err == nil && r.seal != nil {
+		text, err = openSealed(r.seal(), r.keep, text)
+	}
+	return func() ([]byte, time.Time, error) { return text, written, err }
+}
+
+// lacks reports whether nothing is known of what a remote would bring.
+func (g *Gate) lacks(r *remote) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.unknown(g.known(r.kind()))
+}
+
+// unknown is lacks of a remote in force, or of nil. mu is held.
+func (g *Gate) unknown(r *remote) bool {
+	switch {
+	case r == nil:
+		return true
+	case r.isControl() && g.control[Remote].Version > 0 || r.held.remake != nil:
+		return false
+	}
+	return r.status.Failure == ""
+}
+
+// restore takes the documents into force that an earlier run has kept for the gate of this name, as far as nothing
+// newer has come meanwhile. mu is held.
 func (g *Gate) restore() {
 	for _, r := range g.remotes {
-		newer := r.held.remake != nil || r.isControl() && g.control[Remote].Version > 0
-		if r.keep == "" || newer || r.status.Failure != "" || r.isRing() && r.seal == nil || gone(r.keep) {
-			continue
+		if r.kept != nil && g.unknown(r) {
+			if err := g.reopen(r); err != nil {
+				g.failed(r, "what an earlier run has kept: "+err.Error())
+			}
 		}
-		if err := g.reopen(r); err != nil {
-			g.failed(r, "what an earlier run has kept: "+err.Error())
-		}
+		r.kept = nil
 	}
 }
 
-// reopen takes the document into force that an earlier run has kept.
+// reopen takes a document into force that an earlier run has kept. mu is held.
 func (g *Gate) reopen(r *remote) error {
-	info, err := os.Stat(r.keep)
+	text, written, err := r.kept()
 	if err != nil {
 		return err
 	}
-	text, _, err := source.Read("file:" + r.keep)
-	if err != nil {
+	if err := g.take(r, text); err != nil {
 		return err
 	}
-	plain := text
-	if r.seal != nil {
-		if plain, err = openSealed(r.seal(), r.keep, text); err != nil {
-			return err
-		}
-	}
-	if err := g.take(r, plain); err != nil {
-		return err
-	}
-	r.saved, r.status.Good, r.status.Kept = digest(plain), info.ModTime(), true
+	r.saved, r.status.Good, r.status.Kept = digest(text), written, true
 	return nil
 }
 

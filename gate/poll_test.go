@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/approovgate/approovgate/config"
 	"github.com/approovgate/approovgate/engine"
+	"github.com/approovgate/approovgate/gate"
 )
 
 // asksAfter is how long it takes from now until a source is asked.
@@ -101,16 +103,16 @@ func TestTheWallClockDoesNotMoveTheSchedule(t *testing.T) {
 
 // hold puts a page that answers nothing until it is released.
 func (p *plane) hold(path, text string) (entered chan struct{}, release func()) {
-	entered, gate := make(chan struct{}, 100), make(chan struct{})
+	entered, released := make(chan struct{}, 100), make(chan struct{})
 	p.show(path, page{answer: func(w http.ResponseWriter, r *http.Request) {
 		entered <- struct{}{}
 		select {
-		case <-gate:
+		case <-released:
 			_, _ = io.WriteString(w, text)
 		case <-r.Context().Done():
 		}
 	}})
-	return entered, sync.OnceFunc(func() { close(gate) })
+	return entered, sync.OnceFunc(func() { close(released) })
 }
 
 func TestASourceIsNotAskedWhileItIs(t *testing.T) {
@@ -154,7 +156,7 @@ func TestASlowSourceHoldsUpNoOther(t *testing.T) {
 	polling.Go(func() { f.g.Poll(context.Background()) })
 	<-entered
 	f.plane.put("/control", f.plane.control(t, 2, bypass(60)))
-	for f.g.Control(1).Version != 2 {
+	for f.g.Control(gate.Remote).Version != 2 {
 		f.poll()
 	}
 	if f.g.Ready() {
@@ -262,4 +264,45 @@ func TestPollNowAsksAll(t *testing.T) {
 		}
 	}
 	f.wantReason(t, "in bypass", "one", engine.Bypassed)
+}
+
+// A disk that hangs while the policy is read holds up neither the switch nor a source, and no status.
+func TestADiskThatHangsHoldsUpNobody(t *testing.T) {
+	f := urlFleet(t, nil)
+	entered, release := make(chan struct{}, 100), make(chan struct{})
+	hanging := false
+	o := f.options()
+	read := o.Read
+	o.Read = func(reference string) ([]byte, []string, error) {
+		f.mu.Lock()
+		hangs := hanging && reference == "env:ACCOUNT"
+		f.mu.Unlock()
+		if hangs {
+			entered <- struct{}{}
+			<-release
+		}
+		return read(reference)
+	}
+	g, problems := gate.New(o)
+	if g == nil {
+		t.Fatal(problems)
+	}
+	f.g = g
+	f.change(func(*desk) { hanging = true })
+	var refreshing sync.WaitGroup
+	refreshing.Go(func() { g.Refresh() })
+	<-entered
+	f.plane.put("/control", f.plane.control(t, 1, bypass(60)))
+	f.poll()
+	if got := modes(t, g); got != "bypass bypass bypass" {
+		t.Errorf("while the disk hangs: got %s, want what the source has brought", got)
+	}
+	if problems := g.SetControl(gate.Local, hour(config.Log, 1)); len(problems) > 0 || modes(t, g) != "log log log" {
+		t.Errorf("while the disk hangs: got %s and problems %v, want what was set", modes(t, g), problems)
+	}
+	close(release)
+	refreshing.Wait()
+	if got := modes(t, g); got != "log log log" {
+		t.Errorf("afterwards: got %s, want what was set", got)
+	}
 }

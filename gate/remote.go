@@ -26,6 +26,7 @@ type remote struct {
 	judged   string        // changes with what a document is judged by and where it is kept
 	wiring   string        // changes with how it is fetched
 	fetcher  *source.Remote
+	kept     func() (text []byte, written time.Time, err error) // what an earlier run has kept; nil: nothing, or it is no longer wanted
 
 	progress
 }
@@ -99,9 +100,9 @@ func newRemotes(p *config.Policy) []*remote {
 	return all
 }
 
-// arrange makes the remotes that a policy names, with what is known of those that were there before. It
-// changes nothing: see adopt.
-func (g *Gate) arrange(p *config.Policy) ([]*remote, []config.Problem) {
+// readRemotes makes the remotes that a policy names and reads what they are fetched, verified and kept with. What
+// is known of them from before is for equip.
+func (g *Gate) readRemotes(p *config.Policy) ([]*remote, []config.Problem) {
 	all := newRemotes(p)
 	if len(all) == 0 {
 		return nil, nil
@@ -114,6 +115,7 @@ func (g *Gate) arrange(p *config.Policy) ([]*remote, []config.Problem) {
 		judged += digest(seal())
 	}
 	for _, r := range all {
+		r.judged = digest([]byte(judged))
 		if r.isControl() || r.key.Ring != "" {
 			r.ring = signers
 		}
@@ -122,47 +124,55 @@ func (g *Gate) arrange(p *config.Policy) ([]*remote, []config.Problem) {
 		}
 		if p.Control.Cache != "" {
 			r.keep = keptAt(p.Control.Cache, p.Name, r)
+			r.kept = g.readKept(r)
 		}
-		r.judged = digest([]byte(judged))
-		problems = append(problems, g.equip(r, p.Control)...)
+		if problem := g.readWiring(r, p.Control); problem.Text != "" {
+			problems = append(problems, problem)
+		}
 	}
 	return all, problems
 }
 
-// equip gives r what is known of it from before, and what it is fetched with.
-func (g *Gate) equip(r *remote, c config.ControlSources) []config.Problem {
+// readWiring reads what a remote is fetched with. A problem without a text is none.
+func (g *Gate) readWiring(r *remote, c config.ControlSources) config.Problem {
 	ca, field, reference := c.CA, "control.ca", c.Token
 	if r.key.JWKS != "" {
-		ca, field, reference = r.key.CA, fmt.Sprintf("keys[%d].ca", r.keyIndex), ""
+		ca, field, reference = r.key.CA, fmt.Sprintf("keys[%d].ca", r.keyIndex), "" // a key set is public, and may be anyone's
 	}
-	var authorities *x509.CertPool
 	var text []byte
+	var authorities *x509.CertPool
 	if ca != "" {
 		var err error
 		if text, _, err = g.o.Read("file:" + ca); err == nil {
 			authorities, err = source.Authorities(text)
 		}
 		if err != nil {
-			return []config.Problem{{Path: field, Text: err.Error()}}
+			return config.Problem{Path: field, Text: err.Error()}
 		}
-	}
-	r.wiring = digest([]byte(fmt.Sprintf("%q %q", text, reference)))
-	if err := r.remember(g.known(r.kind()), g.o.Elapsed()); err != nil {
-		return []config.Problem{{Path: r.field, Text: "what it brought last: " + err.Error()}}
-	}
-	r.status.Name = r.field
-	if r.fetcher != nil {
-		return nil
 	}
 	var token func() (string, error)
 	if reference != "" {
 		token = func() (string, error) { return bearerToken(g.o.Read, reference) }
 	}
+	r.wiring = digest([]byte(fmt.Sprintf("%q %q", text, reference)))
 	var err error
 	if r.fetcher, err = source.NewRemote(r.url, authorities, token); err != nil {
-		return []config.Problem{{Path: r.field, Text: err.Error()}}
+		return config.Problem{Path: r.field, Text: err.Error()}
 	}
-	return nil
+	return config.Problem{}
+}
+
+// equip gives remotes that were read what is known of them under an earlier policy. It changes nothing else: see
+// adopt. mu is held.
+func (g *Gate) equip(all []*remote) []config.Problem {
+	var problems []config.Problem
+	for _, r := range all {
+		if err := r.remember(g.known(r.kind()), g.o.Elapsed()); err != nil {
+			problems = append(problems, config.Problem{Path: r.field, Text: "what it brought last: " + err.Error()})
+		}
+		r.status.Name = r.field
+	}
+	return problems
 }
 
 // remember gives r what is known of it under an earlier policy; nil: nothing. Keys stay in force until a URL
@@ -174,16 +184,16 @@ func (r *remote) remember(known *remote, elapsed time.Duration) error {
 	r.held = known.held
 	if known.url == r.url {
 		r.progress = known.progress
-		if known.wiring == r.wiring {
-			r.fetcher = known.fetcher
-		}
 		if known.judged != r.judged {
 			r.tag, r.save, r.saved, r.saveFail = "", nil, "", "" // the server is to send the whole of it again
 		}
-		if r.fetcher == nil || known.judged != r.judged {
+		if known.wiring != r.wiring || known.judged != r.judged {
 			r.due = 0
 		} else if latest := elapsed + r.interval; r.due > latest && !r.busy {
 			r.due = latest
+		}
+		if known.wiring == r.wiring {
+			r.fetcher = known.fetcher // and the connection it keeps open
 		}
 	}
 	if r.held.remake == nil || fmt.Sprintf("%#v", known.key) == fmt.Sprintf("%#v", r.key) {
@@ -204,8 +214,8 @@ func (g *Gate) known(kind string) *remote {
 	return nil
 }
 
-// adopt puts remotes that arrange has made in the place of those before. One that goes on is changed where
-// it stands, since it may be being fetched.
+// adopt puts remotes in the place of those before. One that goes on is changed where it stands, since it may be
+// being fetched. mu is held.
 func (g *Gate) adopt(next []*remote) {
 	for _, known := range g.remotes {
 		goesOn := false
