@@ -112,6 +112,19 @@ func TestControlThatThePolicyDoesNotAllow(t *testing.T) {
 	}
 }
 
+// A remote document may name routes that others have. What it says of the gate's own must be right.
+func TestRemoteControlOfARouteWithAnOddName(t *testing.T) {
+	g := openGate(t, tree{"routes": []any{tree{"name": "a b", "paths": "/pay"}}})
+	control := config.Control{Version: 1, Routes: map[string]config.Override{"a b": {Mode: "off"}, "c d": {Mode: "off"}}, Until: noon.Add(time.Hour)}
+	if problems := g.SetControl(gate.Remote, control); !config.Failed(problems) {
+		t.Errorf("got problems %v, want the unknown mode refused", problems)
+	}
+	delete(control.Routes, "a b")
+	if problems := g.SetControl(gate.Remote, control); config.Failed(problems) || len(problems) != 1 {
+		t.Errorf("got problems %v, want one warning", problems)
+	}
+}
+
 func TestControlOutlivesAPolicy(t *testing.T) {
 	d := newDesk(controlled)
 	g := d.open(t)
