@@ -136,7 +136,8 @@ func (g gateFile) write(t *testing.T, dir string) (path string) {
 
 // sidecar is a process of the program.
 type sidecar struct {
-	listen, status string // where it serves
+	listen, status string // where it serves; listen is the first of addresses
+	addresses      []string
 	process        *os.Process
 	log            *journal
 	ended          chan struct{} // closed when the process has
@@ -206,7 +207,7 @@ func (s *sidecar) serving(t *testing.T) {
 		s.alive(t)
 		return line != "" && json.Unmarshal([]byte(line), &started) == nil
 	})
-	s.listen, s.status = started.Listen[0], started.Status
+	s.listen, s.addresses, s.status = started.Listen[0], started.Listen, started.Status
 }
 
 // alive ends the test if the process has ended by itself.
