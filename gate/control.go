@@ -98,45 +98,56 @@ func (g *Gate) noticeEnds() {
 type controlFile struct {
 	text    string // as last judged
 	problem string // what kept it from being put into force; empty: nothing
-	found   bool
 }
 
-// readControl puts the local control document into force, if it has changed. A file that is gone changes
-// nothing: what it said lasts until its end. Problems are warnings, because no policy is worse for them. mu is
-// held.
-func (g *Gate) readControl() []config.Problem {
-	path := g.snapshot().policy.Control.File
+// fileText is a local control document as it was read.
+type fileText struct {
+	found bool // there is a file
+	text  []byte
+	err   error
+}
+
+// readText reads the local control document. An empty path names none.
+func (g *Gate) readText(path string) fileText {
 	if path == "" {
-		g.file = controlFile{}
-		return nil
+		return fileText{}
 	}
+	if _, err := os.Stat(path); err != nil {
+		return fileText{}
+	}
+	text, _, err := g.o.Read("file:" + path)
+	return fileText{found: true, text: text, err: err}
+}
+
+// takeFile puts the local control document into force, if it has changed. A file that is gone changes nothing:
+// what it said lasts until its end. Problems are warnings, because no policy is worse for them. mu is held.
+func (g *Gate) takeFile(f fileText) []config.Problem {
 	before := g.file.problem
-	_, err := os.Stat(path)
-	g.file.found = err == nil
-	if g.file.found {
-		text, _, err := g.o.Read("file:" + path)
-		if err != nil {
-			g.file.text, g.file.problem = "", err.Error()
-		} else if string(text) != g.file.text || g.file.problem != "" {
-			g.file.text, g.file.problem = string(text), g.takeFile(text)
-		}
+	switch {
+	case !f.found:
+		g.file = controlFile{}
+	case f.err != nil:
+		g.file = controlFile{problem: f.err.Error()}
+	case string(f.text) != g.file.text || before != "":
+		g.file = controlFile{text: string(f.text), problem: g.takeText(f.text)}
 	}
-	if g.file.problem != before {
+	now := g.file.problem
+	if now != before {
 		kind := SourceFailing
-		if g.file.problem == "" {
+		if now == "" {
 			kind = SourceRecovered
 		}
-		g.tell(Event{Kind: kind, Source: "control.file", Text: g.file.problem})
+		g.tell(Event{Kind: kind, Source: "control.file", Text: now})
 	}
-	if g.file.problem == "" {
+	if now == "" {
 		return nil
 	}
-	return []config.Problem{{Path: "control.file", Text: g.file.problem + "; it changes nothing", Warning: true}}
+	return []config.Problem{{Path: "control.file", Text: now + "; it changes nothing", Warning: true}}
 }
 
-// takeFile puts a local control document into force; what is returned says what kept it from that. The one in
+// takeText puts a local control document into force; what is returned says what kept it from that. The one in
 // force may be seen again.
-func (g *Gate) takeFile(text []byte) string {
+func (g *Gate) takeText(text []byte) string {
 	tree, problems := g.o.ParseControl(text)
 	if config.Failed(problems) {
 		return firstError(problems)

@@ -60,7 +60,9 @@ type Gate struct {
 	nextEarly  int64 // atomic: the same, if unknownKid is set
 	unknownKid int32 // atomic: 1: a token named a key that a source may have by now
 
-	mu          sync.Mutex // guards the fields below, and the order of stores to live
+	reading sync.Mutex // held by Refresh alone, also while a disk keeps it waiting
+
+	mu          sync.Mutex // guards the fields below, and the order of stores to live; nobody waits for a disk or a network with it
 	name        string     // of the policy in force
 	policySum   [sha256.Size]byte
 	entries     entries           // the keys of the policy in force
@@ -131,53 +133,76 @@ func New(o Options) (*Gate, []config.Problem) {
 // changed they are taken into force at once; otherwise the last good ones stay. The problems are what was
 // found, warnings included. It asks no source behind a URL: see Poll.
 func (g *Gate) Refresh() []config.Problem {
+	g.reading.Lock()
+	defer g.reading.Unlock()
+	f := g.readFiles()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	problems := g.refresh()
+	problems := f.problems
+	if !config.Failed(problems) {
+		problems = append(problems, g.take(f)...)
+	}
 	if g.live.Load() != nil {
-		problems = append(problems, g.readControl()...)
+		problems = append(problems, g.takeFile(f.control)...)
 	}
 	g.problems, g.failing = problems, config.Failed(problems)
 	return problems
 }
 
-// refresh is Refresh of policy and keys, with mu held.
-func (g *Gate) refresh() []config.Problem {
-	policy, problems := g.o.Load()
-	if config.Failed(problems) {
-		return problems
+// files are what a refresh has read.
+type files struct {
+	policy   config.Policy
+	problems []config.Problem
+	entries  entries            // of the keys; those of remotes are still to be put in
+	remotes  map[string]*remote // that the policy names, without what is known of them
+	control  fileText
+}
+
+// readFiles reads the policy and all that it refers to.
+func (g *Gate) readFiles() *files {
+	f := &files{}
+	f.policy, f.problems = g.o.Load()
+	path := f.policy.Control.File
+	if !config.Failed(f.problems) {
+		var found []config.Problem
+		f.remotes, found = g.readRemotes(&f.policy)
+		f.problems = append(f.problems, found...)
+		f.entries, found = readKeys(f.policy.Keys, g.o.Read)
+		f.problems = append(f.problems, found...)
+	} else if g.live.Load() != nil {
+		path = g.snapshot().policy.Control.File // a policy that is broken keeps nobody from switching
 	}
-	remotes, found := g.arrange(&policy)
-	problems = append(problems, found...)
-	if config.Failed(problems) {
-		return problems
-	}
-	var control *remote
-	for name, r := range remotes {
-		if name == controlSource {
-			control = r // judged by the policy that is to be in force
-		} else if r.remake == nil {
-			g.restore(r, policy.Name)
+	f.control = g.readText(path)
+	return f
+}
+
+// take puts what was read into force, if it has changed. mu is held.
+func (g *Gate) take(f *files) []config.Problem {
+	var problems []config.Problem
+	for name, r := range f.remotes {
+		if err := r.inherit(g.remotes[name], g, &f.policy); err != nil {
+			problems = append(problems, config.Problem{Path: r.field, Text: err.Error()})
+		} else if r.keyIndex >= 0 {
+			g.restore(r, f.policy.Name)
+			f.entries[r.keyIndex] = r.entry
 		}
 	}
-	all, found := resolveKeys(&policy, g.o.Read, remotes)
-	problems = append(problems, found...)
 	if config.Failed(problems) {
 		return problems
 	}
-	sum := sha256.Sum256([]byte(fmt.Sprintf("%#v", policy)))
-	if g.live.Load() == nil || sum != g.policySum || string(all.sum()) != string(g.entries.sum()) {
-		ready, found := g.compile(policy, all)
+	sum := sha256.Sum256([]byte(fmt.Sprintf("%#v", f.policy)))
+	if g.live.Load() == nil || sum != g.policySum || string(f.entries.sum()) != string(g.entries.sum()) {
+		ready, found := g.compile(f.policy, f.entries)
 		problems = append(problems, found...)
 		if config.Failed(problems) {
 			return problems
 		}
-		g.commit(policy, all, ready)
+		g.commit(f.policy, f.entries, ready)
 		g.policySum = sum
 	}
-	g.adopt(remotes)
-	if control != nil && g.control[Remote].Version == 0 {
-		g.restore(control, policy.Name)
+	g.adopt(f.remotes)
+	if r := g.remotes[controlSource]; r != nil {
+		g.restore(r, f.policy.Name) // judged by the policy in force
 	}
 	return problems
 }

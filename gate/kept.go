@@ -9,6 +9,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/approovgate/approovgate/config"
 	"github.com/approovgate/approovgate/source"
@@ -61,20 +62,27 @@ func (r *remote) saver(text []byte) func() string {
 	}
 }
 
-// restore takes the document that an earlier run has kept for the gate of this name, if there is one and it is
-// still good.
-func (g *Gate) restore(r *remote, name string) {
-	if r.keep == "" || !r.status.Good.IsZero() || r.status.Failure != "" || r.keyIndex >= 0 && r.ring != nil && r.seal == nil {
-		return
-	}
+// readKept reads what an earlier run has kept; nil: nothing. The text stays in the function.
+func (r *remote) readKept() func() ([]byte, time.Time, error) {
 	info, err := os.Stat(r.keep)
-	if err != nil {
-		return // there is none
+	sealed := r.ring != nil && r.keyIndex >= 0
+	if err != nil || sealed && r.seal == nil {
+		return nil
 	}
 	text, _, err := source.Read("file:" + r.keep)
-	if err == nil && r.keyIndex >= 0 && r.ring != nil {
+	if err == nil && sealed {
 		text, err = openSealed(r.seal(), r.keep, text)
 	}
+	return func() ([]byte, time.Time, error) { return text, info.ModTime(), err }
+}
+
+// restore takes the document that an earlier run has kept for the gate of this name, if there is one, it is
+// still good, and none has come since. mu is held.
+func (g *Gate) restore(r *remote, name string) {
+	if r.kept == nil || !r.status.Good.IsZero() || r.status.Failure != "" {
+		return
+	}
+	text, written, err := r.kept()
 	if err == nil && r.keyIndex < 0 {
 		err = g.takeControl(r, string(text))
 	} else if err == nil {
@@ -83,11 +91,11 @@ func (g *Gate) restore(r *remote, name string) {
 		}
 	}
 	if err != nil {
-		r.remake, r.entry = nil, entry{}
+		r.remake, r.entry, r.version = nil, entry{}, 0
 		r.status.Failure = "what an earlier run has kept: " + err.Error()
 		return
 	}
-	r.status.Good, r.status.Kept = info.ModTime(), true
+	r.status.Good, r.status.Kept = written, true
 }
 
 // aead is AES-256-GCM under the SHA-256 of a secret.

@@ -67,16 +67,13 @@ func (e entries) date(before map[string]time.Time, now time.Time) (since map[str
 	return since, status
 }
 
-// resolveKeys reads every key a policy names. Of those that are fetched it takes what came last. All problems
-// are found, and none quotes what was read.
-func resolveKeys(policy *config.Policy, read func(string) ([]byte, []string, error), fetched map[string]*remote) (entries, []config.Problem) {
-	all := make(entries, len(policy.Keys))
+// readKeys reads every key a policy names, but those behind URLs. All problems are found, and none quotes what
+// was read.
+func readKeys(keys []config.Key, read func(string) ([]byte, []string, error)) (entries, []config.Problem) {
+	all := make(entries, len(keys))
 	var problems []config.Problem
-	for i, k := range policy.Keys {
+	for i, k := range keys {
 		if k.Remote() != "" {
-			if r := fetched[keySource(k)]; r != nil {
-				all[i] = r.entry
-			}
 			continue
 		}
 		field, reference := "secret", k.Secret

@@ -27,8 +27,11 @@ type remote struct {
 
 	url      string
 	identity string // changes with what is fetched: then what is known of it is worth nothing
-	wiring   string // changes with how it is fetched
-	fetcher  *source.Remote
+
+	authorities []byte // PEM; nil: the system's
+	wiring      string // changes with how it is fetched
+	fetcher     *source.Remote
+	kept        func() (text []byte, written time.Time, err error) // what keep held; nil: nothing
 
 	tag       string                          // of the last good document
 	entry     entry                           // what that holds, if it holds keys
@@ -59,9 +62,9 @@ const (
 // keySource names a key's remote in Gate.remotes.
 func keySource(k config.Key) string { return "keys/" + k.Name }
 
-// arrange makes the remotes that a policy names, with what is known of those that were there before. It
-// changes nothing: see adopt.
-func (g *Gate) arrange(p *config.Policy) (map[string]*remote, []config.Problem) {
+// readRemotes makes the remotes that a policy names and reads what they are fetched, verified and kept with. What
+// is known of them from before is for inherit.
+func (g *Gate) readRemotes(p *config.Policy) (map[string]*remote, []config.Problem) {
 	named := map[string]*remote{}
 	if p.Control.URL != "" {
 		named[controlSource] = &remote{field: "control.url", keyIndex: -1, interval: p.Control.Interval, url: p.Control.URL}
@@ -84,52 +87,48 @@ func (g *Gate) arrange(p *config.Policy) (map[string]*remote, []config.Problem) 
 	problems = append(problems, found...)
 	for name, r := range named {
 		r.identity = r.key.Ring + " " + r.key.JWKS + " " + r.url
+		ca := r.key.CA
 		if r.key.JWKS == "" {
-			r.ring = ring
+			r.ring, ca = ring, p.Control.CA
 			if r.keyIndex >= 0 {
 				r.seal = seal
 			}
 		}
+		if ca != "" {
+			var err error
+			if r.authorities, _, err = g.o.Read("file:" + ca); err != nil {
+				problems = append(problems, config.Problem{Path: r.field, Text: "its authorities: " + err.Error()})
+			}
+		}
 		if p.Control.Cache != "" {
 			r.keep = keptAt(p.Control.Cache, p.Name, name, r.identity)
-		}
-		if err := g.equip(r, g.remotes[name], p); err != nil {
-			problems = append(problems, config.Problem{Path: r.field, Text: err.Error()})
+			r.kept = r.readKept()
 		}
 	}
 	return named, problems
 }
 
-// equip gives r what is known of it from before, and what it is fetched with.
-func (g *Gate) equip(r, known *remote, p *config.Policy) error {
-	ca, reference := p.Control.CA, p.Control.Token
+// inherit gives r what is known of it from before, and what it is fetched with.
+func (r *remote) inherit(known *remote, g *Gate, p *config.Policy) error {
+	reference := p.Control.Token
 	if r.ring == nil {
-		ca, reference = r.key.CA, ""
+		reference = ""
 	}
-	var authorities []byte
-	if ca != "" {
-		text, _, err := g.o.Read("file:" + ca)
-		if err != nil {
-			return errors.New("its authorities: " + err.Error())
-		}
-		authorities = text
-	}
-	r.wiring = fmt.Sprintf("%q %q", authorities, reference)
-	r.status.Name = r.field
+	r.wiring = fmt.Sprintf("%q %q", r.authorities, reference)
 	if known != nil && known.identity == r.identity {
 		r.tag, r.entry, r.remake, r.version = known.tag, known.entry, known.remake, known.version
 		r.due, r.earlyFrom, r.status = known.due, known.earlyFrom, known.status
-		r.status.Name = r.field
 		if r.remake != nil && fmt.Sprintf("%#v", known.key) != fmt.Sprintf("%#v", r.key) {
 			var err error
 			if r.entry, err = r.remake(r.key); err != nil {
 				return err
 			}
 		}
-		if known.wiring == r.wiring {
-			r.fetcher = known.fetcher
-			return nil
-		}
+	}
+	r.status.Name = r.field
+	if known != nil && known.identity == r.identity && known.wiring == r.wiring {
+		r.fetcher = known.fetcher
+		return nil
 	}
 	var token func() (string, error)
 	if reference != "" {
@@ -137,12 +136,12 @@ func (g *Gate) equip(r, known *remote, p *config.Policy) error {
 	}
 	var err error
 	r.due = 0
-	r.fetcher, err = source.NewRemote(r.url, authorities, token)
+	r.fetcher, err = source.NewRemote(r.url, r.authorities, token)
 	return err
 }
 
 // adopt puts remotes that arrange has made in the place of those before. One that goes on is changed where
-// it stands, since it may be being fetched.
+// it stands, since it may be being fetched. mu is held.
 func (g *Gate) adopt(named map[string]*remote) {
 	for name, known := range g.remotes {
 		next := named[name]
@@ -285,7 +284,7 @@ func (g *Gate) answered(ctx context.Context, r *remote, got source.Fetched, err 
 	r.status.Tried = now
 	r.status.Tries++
 	if err == nil && !got.Unchanged {
-		err = g.take(r, got.Text)
+		err = g.takeFetched(r, got.Text)
 		if err == nil {
 			r.tag = got.Tag
 			save = r.saver(got.Text)
@@ -321,8 +320,8 @@ func jittered(interval time.Duration) time.Duration {
 	return interval + time.Duration((rand.Float64()-0.5)/5*float64(interval))
 }
 
-// take puts a fetched or kept document into force if it is good. mu is held.
-func (g *Gate) take(r *remote, text []byte) error {
+// takeFetched puts a fetched document into force if it is good. mu is held.
+func (g *Gate) takeFetched(r *remote, text []byte) error {
 	if r.keyIndex < 0 {
 		return g.takeControl(r, string(text))
 	}

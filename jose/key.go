@@ -40,7 +40,7 @@ const (
 type Key struct {
 	name, alg, kid      string
 	set                 string // the set it is a member of; empty: none
-	notBefore, notAfter int64 // Unix seconds; used from notBefore up to, not including, notAfter
+	notBefore, notAfter int64  // Unix seconds; used from notBefore up to, not including, notAfter
 
 	verify  func(signed, signature string) bool // nil: never
 	decrypt func(e envelope) (string, Fault)    // nil: not for JWE

@@ -27,10 +27,7 @@ import (
 	"github.com/approovgate/approovgate/internal/tracing"
 )
 
-const (
-	statusTimeout   = 30 * time.Second // for a whole exchange on the status listener
-	refreshInterval = 5 * time.Second  // between two looks at the files of policy, keys and certificates
-)
+const statusTimeout = 30 * time.Second // for a whole exchange on the status listener
 
 // Proxy is one sidecar. Set File or Tree and what else is wanted, call Load, then Run.
 type Proxy struct {
@@ -45,6 +42,9 @@ type Proxy struct {
 	config      Config     // set by the first load
 	gate        *gate.Gate // nil until Load succeeds
 	loader      *host.Loader
+	events      *host.Events // of the gate
+	keeper      *host.Keeper
+	unwatched   bool             // files are looked at every few seconds only; for tests that count looks
 	problems    []config.Problem // of the last load or refresh
 	certificate *pair            // of the listeners that speak TLS; nil: there are none
 	upstream    *upstreamSide
@@ -64,7 +64,8 @@ type Addresses struct {
 // complete paths. When one of them is an error, Run will not start.
 func (p *Proxy) Load() []config.Problem {
 	p.loader = &host.Loader{Read: p.read}
-	g, problems := p.loader.New(gate.Options{Now: p.Now})
+	p.events = &host.Events{}
+	g, problems := p.loader.New(gate.Options{Now: p.Now, Notify: p.events.Notify})
 	if p.config.TLS.Cert != "" && p.config.TLS.Key != "" {
 		p.certificate = &pair{cert: p.config.TLS.Cert, key: p.config.TLS.Key}
 	}
@@ -102,7 +103,7 @@ func (p *Proxy) read() (host.Document, []config.Problem) {
 		if p.gate == nil {
 			p.config = c
 		}
-		return host.Document{Policy: c.Policy, Prefix: "policy."}, problems
+		return host.Document{Policy: c.Policy, Prefix: "policy.", Files: named(c.PolicyFile)}, problems
 	}
 	c, problems := ReadConfig(p.File)
 	if p.gate == nil {
@@ -111,7 +112,7 @@ func (p *Proxy) read() (host.Document, []config.Problem) {
 		problems = append(problems, config.Problem{Path: p.File, Warning: true,
 			Text: "something other than the policy has changed; restart to apply it"})
 	}
-	d := host.Document{Policy: c.Policy, Prefix: p.File + ": policy.", Dir: filepath.Dir(p.File)}
+	d := host.Document{Policy: c.Policy, Prefix: p.File + ": policy.", Dir: filepath.Dir(p.File), Files: named(p.File, c.PolicyFile)}
 	if c.PolicyFile != "" {
 		d.Prefix, d.Dir = c.PolicyFile+": ", filepath.Dir(c.PolicyFile)
 	}
@@ -141,11 +142,15 @@ func (p *Proxy) Run(ctx context.Context) error {
 	}
 	defer p.stopTracer()
 	h := p.handler()
-	p.metrics = host.NewMetrics(p.gate)
+	p.keeper = p.newKeeper()
+	p.metrics = host.NewMetrics(p.gate, p.events, p.keeper)
 	p.register(h)
 	data := p.server(life, h)
 	status := p.server(life, newStatusHandler(&p.draining, p.gate.Ready, p.metrics.Registry))
 	status.ReadTimeout, status.WriteTimeout = statusTimeout, statusTimeout
+
+	p.events.Log(p.Log)
+	p.keeper.First(life)
 
 	var running sync.WaitGroup // ended by the shutdowns below and by end
 	failed := make(chan error, len(listeners.data)+1)
@@ -159,7 +164,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	if listeners.status != nil {
 		running.Go(func() { failed <- status.Serve(listeners.status) })
 	}
-	running.Go(func() { p.refresh(life) })
+	running.Go(func() { p.keeper.Run(life) })
 	running.Go(func() { h.log.summarize(life) })
 	p.started(listeners.addresses())
 

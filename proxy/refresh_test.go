@@ -33,7 +33,7 @@ func runFiles(t *testing.T) (*rig, string) {
 	write(t, filepath.Join(dir, "policy.yaml"), policyFileOfTest)
 	write(t, filepath.Join(dir, "account.secret"), base64.StdEncoding.EncodeToString(testSecret))
 	r := &rig{t: t, log: newLogBook(), reload: make(chan os.Signal)}
-	r.proxy = &Proxy{File: filepath.Join(dir, "gate.yaml"), Reload: r.reload, Log: NewLogger(r.log, Log{Level: slog.LevelDebug})}
+	r.proxy = &Proxy{File: filepath.Join(dir, "gate.yaml"), Reload: r.reload, Log: NewLogger(r.log, Log{Level: slog.LevelDebug}), unwatched: true}
 	r.start()
 	return r, dir
 }

@@ -67,7 +67,7 @@ func run(t *testing.T, upstream string, policy map[string]any, with ...func(*Pro
 		policy["keys"] = keysOfTest()
 	}
 	r := &rig{t: t, log: newLogBook(), reload: make(chan os.Signal)}
-	r.proxy = &Proxy{Tree: tree, Reload: r.reload, Log: NewLogger(r.log, Log{Level: slog.LevelDebug})}
+	r.proxy = &Proxy{Tree: tree, Reload: r.reload, Log: NewLogger(r.log, Log{Level: slog.LevelDebug}), unwatched: true}
 	for _, change := range with {
 		change(r.proxy)
 	}

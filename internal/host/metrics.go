@@ -18,8 +18,8 @@ type Metrics struct {
 	reloads  *prometheus.CounterVec
 }
 
-// NewMetrics makes the metrics of a gate in a registry of their own.
-func NewMetrics(g *gate.Gate) *Metrics {
+// NewMetrics makes the metrics of a gate, and more of its host's, in a registry of their own.
+func NewMetrics(g *gate.Gate, more ...prometheus.Collector) *Metrics {
 	m := &Metrics{Registry: prometheus.NewRegistry(), reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "approovgate_config_reloads_total",
 		Help: "Attempts to take a changed policy or key into force, by result: success or failure.",
@@ -29,6 +29,7 @@ func NewMetrics(g *gate.Gate) *Metrics {
 	}
 	m.Registry.MustRegister(m.reloads, gateCollector{g}, buildInfo(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.Registry.MustRegister(more...)
 	return m
 }
 

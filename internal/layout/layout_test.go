@@ -49,7 +49,7 @@ var tracingModules = []string{
 }
 
 var hostModules = []string{
-	"github.com/beorn7/perks", "github.com/cespare/xxhash/v2", "github.com/hashicorp/golang-lru/v2", "github.com/munnerz/goautoneg",
+	"github.com/beorn7/perks", "github.com/cespare/xxhash/v2", "github.com/fsnotify/fsnotify", "github.com/hashicorp/golang-lru/v2", "github.com/munnerz/goautoneg",
 	"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "github.com/prometheus/common",
 	"github.com/prometheus/procfs", "go.yaml.in/yaml/v3", "golang.org/x/sys", "google.golang.org/protobuf",
 }
