@@ -16,6 +16,12 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
+// The types of what a control plane publishes.
+const (
+	controlType = "approov-control+jwt"
+	ringType    = "approov-keys+jwt"
+)
+
 // gateName is the one that documents are for.
 const gateName = "edge"
 
@@ -42,7 +48,7 @@ func (i issuer) write(t *testing.T, dir string) (name string) {
 // those that it always has.
 func (i issuer) control(t *testing.T, version int, claims map[string]any) string {
 	t.Helper()
-	return i.sign(t, "approov-control+jwt", version, claims)
+	return i.sign(t, controlType, version, claims)
 }
 
 // bypass is what a control document says to switch routes off until a time; without routes, all of them.
@@ -70,6 +76,11 @@ type member struct {
 // ring is a signed ring of a version.
 func (i issuer) ring(t *testing.T, version int, members ...member) string {
 	t.Helper()
+	return i.sign(t, ringType, version, map[string]any{"keys": ringKeys(members...)})
+}
+
+// ringKeys are members as a ring writes them.
+func ringKeys(members ...member) []any {
 	var keys []any
 	for _, m := range members {
 		key := map[string]any{"name": m.name, "alg": "HS256", "secret": "inline:" + base64.StdEncoding.EncodeToString(m.secret)}
@@ -80,7 +91,7 @@ func (i issuer) ring(t *testing.T, version int, members ...member) string {
 		}
 		keys = append(keys, key)
 	}
-	return i.sign(t, "approov-keys+jwt", version, map[string]any{"keys": keys})
+	return keys
 }
 
 func (i issuer) sign(t *testing.T, typ string, version int, claims map[string]any) string {
