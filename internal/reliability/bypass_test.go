@@ -11,6 +11,8 @@ import (
 	"time"
 )
 
+const controlActive = `approovgate_control_active{slot="remote"}`
+
 // asked is a request without a token: when it was sent and answered, and how.
 type asked struct {
 	sent, back time.Time
@@ -60,6 +62,9 @@ func TestABypassEndsAtItsEndThoughItsSourceIsGone(t *testing.T) {
 				end := time.Now().Add(time.Duration(rounds(5, 15)) * time.Second)
 				p.publish(controlPath, p.issuer.control(t, 2, bypass(end)))
 				until(t, "the bypass is in force", func() bool { return get(http.DefaultClient, url, "").status == http.StatusOK })
+				if active := s.metric(t, controlActive); active != 1 {
+					t.Errorf("approovgate_control_active is %v, want 1", active)
+				}
 				p.fail(f)
 				after := end.Add(time.Duration(rounds(2, 5)) * time.Second)
 				var both sync.WaitGroup // ended by after
@@ -74,7 +79,7 @@ func TestABypassEndsAtItsEndThoughItsSourceIsGone(t *testing.T) {
 				}
 				both.Wait()
 				until(t, "the log tells of the end", func() bool { return s.log.find(`"msg":"control ended"`) != "" })
-				if active := s.metric(t, `approovgate_control_active{slot="remote"}`); active != 0 {
+				if active := s.metric(t, controlActive); active != 0 {
 					t.Errorf("approovgate_control_active is %v, want 0", active)
 				}
 			})

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -37,7 +38,7 @@ func healthyDocuments(t *testing.T, p *plane) {
 func noDocuments(t *testing.T, p *plane) {
 	t.Helper()
 	p.publish(controlPath, p.issuer.control(t, 1, nil))
-	p.publish(ringPath, p.issuer.ring(t, 1, member{name: "x", secret: generation(900003)}))
+	p.publish(ringPath, p.issuer.ring(t, 1, member{name: "x", secret: generation(900003), to: time.Now().Add(-time.Second)}))
 }
 
 // sourcesPolicy is one of a gate that has an account of its own, unless it is not to have one, and a fleet's ring.
@@ -195,35 +196,57 @@ func TestFailingSourcesChangeNoVerdict(t *testing.T) {
 	backend, all := newAPI(t, 0, 0), fixed(t)
 	want := healthyRuns(t, backend, all)
 	for i, e := range all { // the comparison shows nothing if all of this is the same
-		t.Logf("%-60s %-22s %s", e.name, want.informed[i], want.bare[i])
+		t.Logf("healthy: %-66s %-16s; with nothing published: %s", e.name, want.informed[i], want.bare[i])
 	}
-	for _, row := range ills() {
-		t.Run(row.name, func(t *testing.T) {
-			t.Parallel()
-			p := newPlane(t)
-			healthyDocuments(t, p)
-			dir := t.TempDir()
-			subjects := []*subject{{state: running, want: want.informed, counts: want.informedCounts, sidecar: p.start(t, backend, dir, true)}}
-			until(t, "both documents are kept", func() bool { return len(keptIn(t, dir)) == 2 })
-			if row.publish != nil {
-				row.publish(t, p)
-			}
-			p.fail(row.fault)
-			again := t.TempDir()
-			text := sourcesPolicy(t, p, again, true)
-			copyKept(t, dir, again)
-			subjects = append(subjects, &subject{state: kept, want: want.informed, counts: want.informedCounts,
-				sidecar: start(t, gateFile{upstream: backend.url, policy: text}.write(t, again))})
-			if !row.known {
-				subjects = append(subjects, &subject{state: bare, want: want.bare, counts: want.bareCounts, sidecar: p.start(t, backend, t.TempDir(), true)},
-					&subject{state: keyless, sidecar: p.start(t, backend, t.TempDir(), false)})
-			}
-			compare(t, row, subjects, all)
-			if p.written.Load() > 0 {
-				t.Logf("of 10 GB, %d KB were written for each request", p.written.Load()>>10/int64(p.polled(controlPath)+p.polled(ringPath)))
-			}
-		})
+	var gates, requests, failures, written atomic.Int64
+	t.Run("ways", func(t *testing.T) { // returns when those inside have
+		for _, way := range ills() {
+			t.Run(way.name, func(t *testing.T) {
+				t.Parallel()
+				p := newPlane(t)
+				subjects := misled(t, p, way, backend, want)
+				requests.Add(int64(compare(t, way, subjects, all)))
+				gates.Add(int64(len(subjects)))
+				for _, s := range subjects {
+					failures.Add(int64(s.fetches(t, "failure", "control.url") + s.fetches(t, "failure", s.ring())))
+				}
+				if n := p.written.Load(); n > 0 {
+					written.Store(n / int64(p.polled(controlPath)+p.polled(ringPath)))
+				}
+			})
+		}
+	})
+	t.Logf("%d ways to fail, %d gates: %d requests got the verdicts of a healthy run, while %d attempts to fetch failed; of 10 GB, %d KB were written for each request",
+		len(ills()), gates.Load(), requests.Load(), failures.Load(), written.Load()>>10)
+}
+
+// misled starts a gate, has its sources fail, and then starts others in each of the other states.
+func misled(t *testing.T, p *plane, way ill, api *api, want expected) []*subject {
+	t.Helper()
+	healthyDocuments(t, p)
+	first := t.TempDir()
+	subjects := []*subject{{state: running, want: want.informed, counts: want.informedCounts, sidecar: p.start(t, api, first, true)}}
+	until(t, "both documents are kept", func() bool { return len(keptIn(t, first)) == 2 })
+	if way.publish != nil {
+		way.publish(t, p)
 	}
+	p.fail(way.fault)
+	subjects = append(subjects, &subject{state: kept, want: want.informed, counts: want.informedCounts})
+	if !way.known {
+		subjects = append(subjects, &subject{state: bare, want: want.bare, counts: want.bareCounts}, &subject{state: keyless})
+	}
+	for _, s := range subjects[1:] {
+		dir := t.TempDir()
+		file := gateFile{upstream: api.url, policy: sourcesPolicy(t, p, dir, s.state != keyless), more: []string{"log: {sample: 1}"}}.write(t, dir)
+		if s.state == kept {
+			copyKept(t, first, dir)
+		}
+		s.sidecar = launch(t, command(t, file))
+	}
+	for _, s := range subjects[1:] {
+		s.serving(t) // after a moment, in which it waits for its sources
+	}
+	return subjects
 }
 
 // keptIn are the documents that a gate keeps in a folder.
@@ -247,8 +270,9 @@ func copyKept(t *testing.T, from, to string) {
 	}
 }
 
-// compare sends the mixture again and again, until each source has failed so many times.
-func compare(t *testing.T, row ill, subjects []*subject, all []errand) {
+// compare sends the mixture again and again, until each source has failed so many times. It returns how many requests
+// that were.
+func compare(t *testing.T, way ill, subjects []*subject, all []errand) (requests int) {
 	t.Helper()
 	for _, s := range subjects {
 		s.client, s.before = newClient(t, 1, false), s.decisions(t)
@@ -261,7 +285,7 @@ func compare(t *testing.T, row ill, subjects []*subject, all []errand) {
 		done = time.Now().After(least)
 		for _, s := range subjects {
 			s.judge(t, all)
-			done = done && s.failing(t, row, failures)
+			done = done && s.failing(t, way, failures)
 		}
 		select {
 		case <-tick.C:
@@ -276,8 +300,9 @@ func compare(t *testing.T, row ill, subjects []*subject, all []errand) {
 		if memory := s.resident(t); memory > 96<<20 {
 			t.Errorf("%s: got %d MiB of memory, want at most 96", s.state, memory>>20)
 		}
-		t.Logf("%s: %d passes of %d requests as in the healthy run", s.state, s.passes, len(all))
+		requests += s.passes * len(all)
 	}
+	return requests
 }
 
 // judge sends the mixture once.
@@ -296,7 +321,7 @@ func (s *subject) judge(t *testing.T, all []errand) {
 	}
 	for i, e := range all {
 		if got[i] != want[i] {
-			t.Errorf("%s, pass %d: %s: got %q, want %q", s.state, s.passes, e.name, got[i], want[i])
+			t.Fatalf("%s, pass %d: %s: got %q, want %q", s.state, s.passes, e.name, got[i], want[i])
 		}
 	}
 }
@@ -306,7 +331,7 @@ func refusals(all []errand) []string {
 	var want []string
 	for _, e := range all {
 		if e.path == "/health" {
-			want = append(want, "200 pass exempt")
+			want = append(want, "200 none exempt")
 		} else {
 			want = append(want, "401  ")
 		}
@@ -314,16 +339,20 @@ func refusals(all []errand) []string {
 	return want
 }
 
-// failing reports whether both sources have failed so often, and demands that it shows.
-func (s *subject) failing(t *testing.T, row ill, failures float64) bool {
-	t.Helper()
-	ring := "keys[1].ring"
+// ring is the field of the gate's policy that names its ring.
+func (s *subject) ring() string {
 	if s.state == keyless {
-		ring = "keys[0].ring"
+		return "keys[0].ring"
 	}
+	return "keys[1].ring"
+}
+
+// failing reports whether both sources have failed so often, and demands that it shows.
+func (s *subject) failing(t *testing.T, way ill, failures float64) bool {
+	t.Helper()
 	done := true
-	for _, source := range []string{"control.url", ring} {
-		if source == "control.url" && row.accepts && (s.state == bare || s.state == keyless) {
+	for _, source := range []string{"control.url", s.ring()} {
+		if source == "control.url" && way.accepts && (s.state == bare || s.state == keyless) {
 			continue
 		}
 		failed := s.fetches(t, "failure", source)
