@@ -44,9 +44,17 @@ func rounds(short, extended int) int {
 	return short
 }
 
-// program is the sidecar, built once. Whoever asks first waits for it.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "approovgate-reliability")
+// program is the sidecar, built once; settable is one whose clock tests can set. Whoever asks first waits for it.
+var (
+	program  = sync.OnceValues(func() (string, error) { return build("approovgate") })
+	settable = sync.OnceValues(func() (string, error) { return build("approovgate-testclock", "-tags", "approovgate_testclock") })
+)
+
+// folder holds what is built.
+var folder = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "approovgate-reliability") })
+
+func build(name string, flags ...string) (string, error) {
+	dir, err := folder()
 	if err != nil {
 		return "", err
 	}
@@ -59,14 +67,14 @@ var program = sync.OnceValues(func() (string, error) {
 			return "", err
 		}
 	}
-	path := filepath.Join(dir, "approovgate")
-	command := exec.Command("go", "build", "-o", path, "./cmd/approovgate")
+	path := filepath.Join(dir, name)
+	command := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, "./cmd/approovgate")...)
 	command.Dir = "../.."
 	if out, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(serveVariable); dir != "" {
@@ -78,8 +86,8 @@ func TestMain(m *testing.M) {
 	}
 	_ = flag.Set("test.parallel", "8") // such tests wait more than they work; go test -parallel replaces it
 	code := m.Run()
-	if path, err := program(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path)) // in the system's folder for such things
+	if dir, err := folder(); err == nil {
+		_ = os.RemoveAll(dir) // in the system's folder for such things
 	}
 	os.Exit(code)
 }

@@ -106,10 +106,15 @@ const (
 	http2Connections          = 2
 )
 
-// start begins with all lanes.
-func (f *traffic) start() {
+// begin makes it ready for lanes.
+func (f *traffic) begin() {
 	f.stop = make(chan struct{})
 	f.phase.Store(newLedger())
+}
+
+// start begins with all lanes.
+func (f *traffic) start() {
+	f.begin()
 	for i := range http1Workers {
 		client := f.client(false)
 		f.lane("HTTP/1.1", i, http1Workers, http1Rate, f.asking(client, "http://"+f.plain, i))
