@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/approovgate/approovgate/config"
 	"github.com/approovgate/approovgate/engine"
@@ -83,14 +82,22 @@ func (g *Gate) judge(slot Slot, c config.Control, p config.Policy) []config.Prob
 	return problems
 }
 
-// noticeEnds tells of overrides that have ended. mu is held.
+// noticeEnds tells of overrides that have ended, and of those that a clock set back has put into force again. mu is
+// held.
 func (g *Gate) noticeEnds() {
 	now := g.o.Now()
 	for _, slot := range [...]Slot{Local, Remote} {
-		if c := g.control[slot]; !g.ended[slot] && !c.Empty() && c.At(now).Empty() {
-			g.ended[slot] = true
-			g.tell(Event{Kind: ControlEnded, Slot: slot, Control: c})
+		c := g.control[slot]
+		ended := c.At(now).Empty()
+		if c.Empty() || ended == g.ended[slot] {
+			continue
 		}
+		g.ended[slot] = ended
+		kind := ControlEnded
+		if !ended {
+			kind = ControlSet
+		}
+		g.tell(Event{Kind: kind, Slot: slot, Control: c})
 	}
 }
 
@@ -165,16 +172,15 @@ func (g *Gate) takeText(text []byte) string {
 	return ""
 }
 
-// stages are the engines that control asks for, in the order in which they end. A control document
-// outlives policies: routes it names that a new policy lacks are passed over.
-func stages(base *engine.Engine, p *config.Policy, control [2]config.Control, now time.Time) []stage {
+// stages are the engines that control asks for, the one that rules in front. One that has ended is among them: a
+// clock may be set back. A control document outlives policies: routes it names that a new policy lacks are
+// passed over.
+func stages(base *engine.Engine, p *config.Policy, control [2]config.Control) []stage {
 	var all []stage
 	for _, slot := range [...]Slot{Local, Remote} {
-		c := control[slot].At(now)
-		if c.Empty() {
-			continue
+		if c := control[slot]; !c.Empty() {
+			all = append(all, stage{engine: base.With(allowed(c, p)), until: c.Until})
 		}
-		all = append(all, stage{engine: base.With(allowed(c, p)), until: c.Until})
 	}
 	return all
 }

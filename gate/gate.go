@@ -84,7 +84,7 @@ type snapshot struct {
 	gate   *Gate
 	policy config.Policy
 	engine *engine.Engine // in the policy's own modes
-	stages []stage        // control in force, the one that ends first in front
+	stages []stage        // what control asks for, the one that rules in front
 	keys   []KeyStatus
 	counts map[string]*routeCounts // by route name
 	uses   map[string]*keyUse      // by key name
@@ -270,7 +270,7 @@ func boundHeaders(p config.Policy) map[string][]string {
 
 // store puts a snapshot into force under the control documents. mu is held.
 func (g *Gate) store(next *snapshot) {
-	next.stages = stages(next.engine, &next.policy, g.control, g.o.Now())
+	next.stages = stages(next.engine, &next.policy, g.control)
 	g.live.Store(next)
 }
 
