@@ -72,30 +72,33 @@ const ever = 10 * year
 // timedRequests are one for each window, expiry and override.
 func timedRequests(t *testing.T, begin time.Time) []timed {
 	t.Helper()
-	signed := func(key []byte, exp time.Duration) http.Header {
-		minted, err := mint.Sign("HS256", "", key, map[string]any{"exp": begin.Add(exp).Unix()})
+	signed := func(key []byte, kid string, exp time.Duration) http.Header {
+		minted, err := mint.Sign("HS256", kid, key, map[string]any{"exp": begin.Add(exp).Unix()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return fields("Approov-Token", minted)
 	}
 	all := []timed{
-		{errand{name: "a forged token", path: "/", header: signed(keyB, ever)}, ever, ever},
-		{errand{name: "a token that expires in ten years", path: "/", header: signed(keyA, ever)}, -ever, ever},
+		{errand{name: "a forged token", path: "/", header: signed(keyB, "", ever)}, ever, ever},
+		{errand{name: "a token that expires in ten years", path: "/", header: signed(keyA, "", ever)}, -ever, ever},
 		{errand{name: "no token, while the bypass lasts", path: "/transfers/7", header: fields()}, -ever, half},
 	}
 	for i, m := range moments {
-		all = append(all, timed{errand{name: "a token that expired or expires half an hour after " + m.name, path: "/", header: signed(keyA, m.at+half)}, -ever, m.at + half},
-			timed{errand{name: "a token of a key whose window is around " + m.name, path: "/", header: signed(generation(i), ever)}, m.at - half, m.at + half})
+		all = append(all, timed{errand{name: "a token that expired or expires half an hour after " + m.name, path: "/", header: signed(keyA, "", m.at+half)}, -ever, m.at + half},
+			timed{errand{name: "a token of a key whose window is around " + m.name, path: "/", header: signed(generation(i), kid(i), ever)}, m.at - half, m.at + half})
 	}
 	return all
 }
+
+// kid is that of a key of the ring: without, more keys than a gate tries would have to be tried.
+func kid(i int) string { return "k" + strconv.Itoa(i) }
 
 // windows are the keys of the ring.
 func windows(begin time.Time) []member {
 	var all []member
 	for i, m := range moments {
-		all = append(all, member{"k" + strconv.Itoa(i), generation(i), begin.Add(m.at - half), begin.Add(m.at + half)})
+		all = append(all, member{name: kid(i), kid: kid(i), secret: generation(i), from: begin.Add(m.at - half), to: begin.Add(m.at + half)})
 	}
 	return all
 }
@@ -105,67 +108,90 @@ func windows(begin time.Time) []member {
 // would have been; and each step is counted.
 func TestStepsOfTheClock(t *testing.T) {
 	t.Parallel()
-	p, dir, backend, begin := newPlane(t), t.TempDir(), newAPI(t, 0, 0), time.Now()
-	p.publish(controlPath, p.issuer.control(t, 1, bypass(begin.Add(half), "transfers")))
-	p.publish(ringPath, p.issuer.ring(t, 1, windows(begin)...))
-	g := gateFile{upstream: backend.url, more: []string{fmt.Sprintf("limits: {header_timeout: %v}", headerTimeout), "log: {sample: 1}"}, policy: fmt.Sprintf(
-		"{name: %s, keys: [{name: account, alg: HS256, secret: file:account.secret}, {name: fleet, ring: %q}, {name: spare, alg: HS256, secret: file:spare.secret}], %s, routes: [{name: transfers, paths: [/transfers/**]}]}",
-		gateName, p.url+ringPath, p.sources(t, dir, ""))}
-	secret(t, filepath.Join(dir, "spare.secret"), generation(100))
-	command, clock := settableCommand(t, g.write(t, dir))
-	s := launch(t, command)
-	s.serving(t)
-	all := timedRequests(t, begin)
-	client := newClient(t, 1, false)
-	wants(t, s, client, all, 0)
+	for _, by := range []time.Duration{hour, year} {
+		t.Run(by.String(), func(t *testing.T) {
+			t.Parallel()
+			p, dir, backend, begin := newPlane(t), t.TempDir(), newAPI(t, 0, 0), time.Now()
+			p.publish(controlPath, p.issuer.control(t, 1, bypass(begin.Add(half), "transfers")))
+			p.publish(ringPath, p.issuer.ring(t, 1, windows(begin)...))
+			g := gateFile{upstream: backend.url, more: []string{fmt.Sprintf("limits: {header_timeout: %v}", headerTimeout), "log: {sample: 1}"}, policy: fmt.Sprintf(
+				"{name: %s, keys: [{name: account, alg: HS256, secret: file:account.secret}, {name: fleet, ring: %q}, {name: spare, alg: HS256, secret: file:spare.secret}], %s, routes: [{name: transfers, paths: [/transfers/**]}]}",
+				gateName, p.url+ringPath, p.sources(t, dir, ""))}
+			secret(t, filepath.Join(dir, "spare.secret"), generation(100))
+			command, clock := settableCommand(t, g.write(t, dir))
+			s := launch(t, command)
+			s.serving(t)
+			all := timedRequests(t, begin)
+			load := &traffic{plain: s.listen, errands: []errand{{name: "a genuine token", path: "/", header: all[1].header, want: 200}, {name: "a forged one", path: "/", header: all[0].header, want: 401}}}
+			load.begin()
+			defer load.end() // a failed test must not leave it behind
+			load.lane("HTTP/1.1", 0, 1, 100, load.asking(load.client(false), "http://"+s.listen, 0))
 
-	steady := &traffic{plain: s.listen, errands: []errand{{name: "a genuine token", path: "/", header: all[1].header, want: 200}, {name: "a forged one", path: "/", header: all[0].header, want: 401}}}
-	steady.begin()
-	defer steady.end() // a failed test must not leave it behind
-	steady.lane("HTTP/1.1", 0, 1, 100, steady.asking(steady.client(false), "http://"+s.listen, 0))
-	var cuts []time.Duration
-	steps := []time.Duration{hour, 0, -hour, 0, year, 0, -year, 0}
-	for i, offset := range steps {
-		cut := slowClient(t, s.listen)
-		polls := p.polled(controlPath)
-		clock.set(t, offset)
-		until(t, "the step is counted", func() bool { return s.metric(t, stepsCounted) == float64(i+1) })
-		wants(t, s, client, all, offset)
-		secret(t, filepath.Join(dir, "spare.secret"), generation(101+i)) // a new snapshot, made at this time
-		keys := s.log.place()
-		until(t, "the new secret is in force", func() bool { line, _ := s.log.since(keys, reloaded); return line != "" })
-		wants(t, s, client, all, offset)
-		cuts = append(cuts, <-cut)
-		until(t, "polling goes on", func() bool { return p.polled(controlPath) >= polls+2 })
+			c := &setting{sidecar: s, clock: clock, plane: p, dir: dir, all: all, client: newClient(t, 1, false)}
+			c.wants(t, 0)
+			for _, offset := range []time.Duration{by, 0, -by, 0} {
+				c.step(t, offset)
+			}
+			load.end()
+			phase := load.phase.Load()
+			phase.judge(t, "while the clock was set")
+			if n := load.dials.Load(); n != 1 {
+				t.Errorf("got %d connections, want 1: none was closed", n)
+			}
+			if n := s.log.count(`"msg":"the clock was set"`); n != c.steps {
+				t.Errorf("got %d lines of steps, want %d", n, c.steps)
+			}
+			t.Logf("%d steps of %v, each counted: %d verdicts by the clock; requests meanwhile: %s; slow clients cut after %v to %v, limit %v; %d polls in %v",
+				c.steps, by, c.verdicts, phase.summary(), percentile(c.cuts, 0).Round(time.Millisecond), percentile(c.cuts, 100).Round(time.Millisecond), headerTimeout,
+				p.polled(controlPath), time.Since(begin).Round(time.Second))
+		})
 	}
-	if n := s.log.count(`"msg":"the clock was set"`); n != len(steps) {
-		t.Errorf("got %d lines of steps, want %d", n, len(steps))
+}
+
+// setting is a gate whose clock is set.
+type setting struct {
+	*sidecar
+	clock  clock
+	plane  *plane
+	dir    string
+	all    []timed
+	client *http.Client
+
+	steps, verdicts int
+	cuts            []time.Duration // after which slow clients were cut
+}
+
+// step sets the clock and looks at what follows it, and at what must not.
+func (c *setting) step(t *testing.T, offset time.Duration) {
+	t.Helper()
+	cut := slowClient(t, c.listen)
+	polls := c.plane.polled(controlPath)
+	c.clock.set(t, offset)
+	c.steps++
+	until(t, "the step is counted", func() bool { return c.metric(t, stepsCounted) == float64(c.steps) })
+	c.wants(t, offset)
+	place := c.log.place()
+	secret(t, filepath.Join(c.dir, "spare.secret"), generation(100+c.steps)) // a new snapshot, made at this time
+	until(t, "the new secret is in force", func() bool { line, _ := c.log.since(place, reloaded); return line != "" })
+	c.wants(t, offset)
+	took := <-cut
+	if took < headerTimeout-100*time.Millisecond || took > headerTimeout+patience/4 {
+		t.Errorf("a slow client was cut after %v, want %v", took, headerTimeout)
 	}
-	steady.end()
-	phase := steady.phase.Load()
-	phase.judge(t, "while the clock was set")
-	if n := steady.dials.Load(); n != 1 {
-		t.Errorf("got %d connections, want 1: none was closed", n)
-	}
-	for _, took := range cuts {
-		if took < headerTimeout-100*time.Millisecond || took > headerTimeout+patience/4 {
-			t.Errorf("a slow client was cut after %v, want %v", took, headerTimeout)
-		}
-	}
-	t.Logf("%d steps, each counted: %d verdicts by the clock; requests meanwhile: %s; slow clients cut after %v to %v, limit %v; %d polls in %v",
-		len(steps), 2*len(all)*len(steps), phase.summary(), percentile(cuts, 0).Round(time.Millisecond), percentile(cuts, 100).Round(time.Millisecond), headerTimeout,
-		p.polled(controlPath), time.Since(begin).Round(time.Second))
+	c.cuts = append(c.cuts, took)
+	until(t, "polling goes on", func() bool { return c.plane.polled(controlPath) >= polls+2 }) // one may have been under way
 }
 
 // wants compares the verdicts with those that the clock asks for.
-func wants(t *testing.T, s *sidecar, client *http.Client, all []timed, offset time.Duration) {
+func (c *setting) wants(t *testing.T, offset time.Duration) {
 	t.Helper()
-	for _, e := range all {
+	for _, e := range c.all {
+		c.verdicts++
 		want := http.StatusUnauthorized
 		if offset >= e.from && offset < e.to {
 			want = http.StatusOK
 		}
-		if status, err := e.run(client, "http://"+s.listen); status != want {
+		if status, err := e.run(c.client, "http://"+c.listen); status != want {
 			t.Errorf("the clock is set by %v: %s: got %d, %v; want %d", offset, e.name, status, err, want)
 		}
 	}

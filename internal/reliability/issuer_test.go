@@ -71,6 +71,7 @@ type member struct {
 	name     string
 	secret   []byte
 	from, to time.Time
+	kid      string // of the tokens it is for; empty: any
 }
 
 // ring is a signed ring of a version.
@@ -83,7 +84,7 @@ func (i issuer) ring(t *testing.T, version int, members ...member) string {
 func ringKeys(members ...member) []any {
 	var keys []any
 	for _, m := range members {
-		key := map[string]any{"name": m.name, "alg": "HS256", "secret": "inline:" + base64.StdEncoding.EncodeToString(m.secret)}
+		key := map[string]any{"name": m.name, "alg": "HS256", "kid": m.kid, "secret": "inline:" + base64.StdEncoding.EncodeToString(m.secret)}
 		for field, at := range map[string]time.Time{"not_before": m.from, "not_after": m.to} {
 			if !at.IsZero() {
 				key[field] = at.UTC().Format(time.RFC3339Nano)

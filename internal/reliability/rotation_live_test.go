@@ -143,7 +143,7 @@ func TestRotationsByARing(t *testing.T) {
 				p.publish(ringPath, p.issuer.ring(t, version, members...))
 			}
 			key := func(n int, from, to time.Time) member {
-				return member{fmt.Sprintf("g%d", n), generation(n), from, to}
+				return member{name: fmt.Sprintf("g%d", n), secret: generation(n), from: from, to: to}
 			}
 			open := time.Time{}
 			publish(key(1, open, open))
