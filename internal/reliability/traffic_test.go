@@ -149,7 +149,7 @@ func (f *traffic) end() {
 func (f *traffic) enter(l *ledger) { f.phase.Store(l) }
 
 // lane is one worker of several who share a rate.
-func (f *traffic) lane(name string, worker, workers, perSecond int, do func(n int) (failure error, wrong string)) {
+func (f *traffic) lane(name string, worker, workers, perSecond int, do func(n int) (wrong string, failure error)) {
 	period := time.Second * time.Duration(workers) / time.Duration(perSecond)
 	f.all.Go(func() {
 		due := time.Now().Add(period * time.Duration(worker) / time.Duration(workers))
@@ -164,7 +164,7 @@ func (f *traffic) lane(name string, worker, workers, perSecond int, do func(n in
 				return
 			}
 			phase := f.phase.Load()
-			failure, wrong := do(n)
+			wrong, failure := do(n)
 			phase.note(name, time.Since(due), failure, wrong)
 			due = due.Add(period)
 		}
@@ -182,18 +182,18 @@ func (f *traffic) client(http2 bool) *http.Client {
 }
 
 // asking goes through the errands, each worker from another one on.
-func (f *traffic) asking(client *http.Client, base string, worker int) func(n int) (error, string) {
-	return func(n int) (error, string) {
+func (f *traffic) asking(client *http.Client, base string, worker int) func(n int) (string, error) {
+	return func(n int) (string, error) {
 		if n < 0 {
 			client.CloseIdleConnections()
-			return nil, ""
+			return "", nil
 		}
 		e := f.errands[(n+worker)%len(f.errands)]
 		status, err := e.run(client, base)
 		if err == nil && status != e.want {
-			return nil, fmt.Sprintf("%s: got %d, want %d", e.name, status, e.want)
+			return fmt.Sprintf("%s: got %d, want %d", e.name, status, e.want), nil
 		}
-		return err, ""
+		return "", err
 	}
 }
 
@@ -223,17 +223,17 @@ type chatter struct {
 }
 
 // message sends one. When there is no socket, a forger asks for one first, who must be refused.
-func (c *chatter) message(n int) (error, string) {
+func (c *chatter) message(n int) (wrong string, failure error) {
 	if c.socket != nil && (n < 0 || c.lives > 0 && n%c.lives == 0) {
 		c.socket.close()
 		c.socket = nil
 	}
 	if n < 0 {
-		return nil, ""
+		return "", nil
 	}
 	if c.socket == nil {
-		if failure, wrong := c.handshakes(); failure != nil || wrong != "" {
-			return failure, wrong
+		if wrong, err := c.handshakes(); err != nil || wrong != "" {
+			return wrong, err
 		}
 	}
 	err := c.socket.echo(fmt.Sprintf("message %d", n))
@@ -241,26 +241,26 @@ func (c *chatter) message(n int) (error, string) {
 		c.socket.close()
 		c.socket = nil
 	}
-	return err, ""
+	return "", err
 }
 
 // handshakes asks for a WebSocket, first as a forger and then as a user.
-func (c *chatter) handshakes() (failure error, wrong string) {
+func (c *chatter) handshakes() (wrong string, failure error) {
 	_, status, err := openSocket(c.secure, "/socket", c.settings, c.forged)
 	switch {
 	case err != nil:
-		return err, ""
+		return "", err
 	case status != http.StatusUnauthorized:
-		return nil, fmt.Sprintf("a forger asks for a WebSocket: got %d, want 401", status)
+		return fmt.Sprintf("a forger asks for a WebSocket: got %d, want 401", status), nil
 	}
 	c.socket, status, err = openSocket(c.secure, "/socket", c.settings, c.genuine)
 	switch {
 	case err != nil:
-		return err, ""
+		return "", err
 	case c.socket == nil:
-		return nil, fmt.Sprintf("a user asks for a WebSocket: got %d, want 101", status)
+		return fmt.Sprintf("a user asks for a WebSocket: got %d, want 101", status), nil
 	}
-	return nil, ""
+	return "", nil
 }
 
 // judge demands that no request of a phase failed or got a wrong verdict.
