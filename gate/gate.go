@@ -116,7 +116,7 @@ func New(o Options) (*Gate, []config.Problem) {
 		o.Elapsed = func() time.Duration { return time.Since(start) }
 	}
 	if o.ParseControl == nil {
-		o.ParseControl = parseJSON
+		o.ParseControl = ParseJSON
 	}
 	if o.Notify == nil {
 		o.Notify = func(_ Event) {}
