@@ -22,11 +22,8 @@ func Control(key *ecdsa.PrivateKey, tree map[string]any, terms Terms) (string, [
 	claims, problems := terms.number(tree)
 	c, found := config.DecodeControl(claims)
 	problems = append(problems, found...)
-	if config.Failed(problems) {
-		return "", append(problems, terms.problems()...)
-	}
 	switch {
-	case c.Empty():
+	case c.Empty(): // also if it was refused
 	case c.Until.IsZero():
 		problems = append(problems, config.Problem{Path: "until",
 			Text: "is missing; gates refuse an override without an end, such as " + terms.Now.Add(time.Hour).UTC().Format(time.RFC3339)})

@@ -20,27 +20,22 @@ const inline = "inline:"
 func Ring(key *ecdsa.PrivateKey, tree map[string]any, terms Terms, read func(reference string) ([]byte, []string, error)) (string, []config.Problem) {
 	claims, problems := terms.number(tree)
 	entries := copyEntries(claims)
-	unread := map[string]bool{} // paths of which the decoder would only repeat that the text is not there
+	unread := map[int]bool{}
 	for i, entry := range entries {
 		for _, field := range [...]string{"secret", "public_key"} {
-			at := fmt.Sprintf("keys[%d]", i)
 			for _, problem := range resolve(entry, field, read) {
-				problem.Path = at + "." + field
-				unread[at], unread[problem.Path] = unread[at] || !problem.Warning, unread[problem.Path] || !problem.Warning
+				unread[i] = unread[i] || !problem.Warning
+				problem.Path = fmt.Sprintf("keys[%d].%s", i, field)
 				problems = append(problems, problem)
 			}
 		}
 	}
 	ring, found := config.DecodeRing(claims)
-	for _, problem := range found {
-		if !unread[problem.Path] {
-			problems = append(problems, problem)
-		}
+	problems = append(problems, found...)
+	if !config.Failed(found) {
+		problems = append(problems, usable(ring, entries, unread)...)
 	}
-	if config.Failed(problems) {
-		return "", append(problems, terms.problems()...)
-	}
-	return terms.seal(key, jose.RingType, claims, append(problems, usable(ring, entries)...))
+	return terms.seal(key, jose.RingType, claims, problems)
 }
 
 // copyEntries puts copies of the entries of keys into claims and returns them. What is not a map stays as it is,
@@ -67,7 +62,8 @@ func copyEntries(claims map[string]any) []map[string]any {
 	return entries
 }
 
-// resolve puts in the place of a reference what it leads to. Other values are the decoder's to judge.
+// resolve puts in the place of a reference what it leads to, or something that the decoder has nothing to say of if
+// that cannot be read. Other values are the decoder's to judge.
 func resolve(entry map[string]any, field string, read func(string) ([]byte, []string, error)) []config.Problem {
 	reference, _ := entry[field].(string)
 	if !strings.HasPrefix(reference, "file:") && !strings.HasPrefix(reference, "env:") {
@@ -75,6 +71,7 @@ func resolve(entry map[string]any, field string, read func(string) ([]byte, []st
 	}
 	text, warnings, err := read(reference)
 	if err != nil {
+		entry[field] = inline + "unread"
 		return []config.Problem{{Text: err.Error()}}
 	}
 	entry[field] = inline + string(text)
@@ -87,11 +84,15 @@ func resolve(entry map[string]any, field string, read func(string) ([]byte, []st
 	return problems
 }
 
-// usable reports keys that gates would refuse, and writes secrets in base64, which JSON always carries unchanged.
-func usable(ring config.Ring, entries []map[string]any) []config.Problem {
+// usable reports keys that gates would refuse, but for those that could not be read, and writes secrets in base64,
+// which JSON always carries unchanged.
+func usable(ring config.Ring, entries []map[string]any, unread map[int]bool) []config.Problem {
 	var keys []jose.Key
 	var problems []config.Problem
 	for i, k := range ring.Keys {
+		if unread[i] {
+			continue
+		}
 		field := "secret"
 		if k.PublicKey != "" {
 			field = "public_key"
