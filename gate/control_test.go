@@ -1,6 +1,9 @@
 package gate_test
 
 import (
+	"encoding/base64"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +63,52 @@ func TestControlIsInForceUntilItEnds(t *testing.T) {
 	}
 }
 
+// The clock may be set forward and back. What rules is always what the wall clock says, also when the gate has
+// taken new keys into force meanwhile; and whoever reads the log knows.
+func TestControlFollowsAClockThatIsSet(t *testing.T) {
+	d := newDesk(controlled)
+	var told []gate.EventKind
+	o := d.options()
+	o.Notify = func(e gate.Event) { told = append(told, e.Kind) }
+	g, problems := gate.New(o)
+	if config.Failed(problems) {
+		t.Fatal(problems)
+	}
+	g.SetControl(gate.Remote, hour(config.Log, 1))
+	for i, row := range []struct {
+		name  string
+		after time.Duration
+		want  string
+	}{
+		{"before the end", time.Minute, "log log log"},
+		{"set forward, to after the end", 2 * time.Hour, "enforce log enforce"},
+		{"and back", time.Minute, "log log log"},
+		{"far back", -50000 * time.Hour, "log log log"},
+		{"far forward", 50000 * time.Hour, "enforce log enforce"},
+		{"and back again", 2 * time.Minute, "log log log"},
+	} {
+		d.after(row.after)
+		for _, when := range []string{"", ", with new keys"} {
+			if when != "" {
+				d.change(func(d *desk) {
+					d.secrets["env:ACCOUNT"] = base64.StdEncoding.EncodeToString(testKey(strconv.Itoa(i)))
+				})
+				if problems := g.Refresh(); config.Failed(problems) {
+					t.Fatal(problems)
+				}
+			}
+			g.Poll(t.Context())
+			if got := modes(t, g); got != row.want {
+				t.Errorf("%s%s: got %s, want %s", row.name, when, got, row.want)
+			}
+		}
+	}
+	want := []gate.EventKind{gate.ControlSet, gate.ControlEnded, gate.ControlSet, gate.ControlEnded, gate.ControlSet}
+	if !slices.Equal(told, want) {
+		t.Errorf("got told of %v, want %v", told, want)
+	}
+}
+
 func TestControlVersionsNeverRollBack(t *testing.T) {
 	g := openGate(t, controlled)
 	for _, row := range []struct {
@@ -109,6 +158,19 @@ func TestControlThatThePolicyDoesNotAllow(t *testing.T) {
 	}
 	if got := modes(t, g); got != "enforce log enforce" {
 		t.Errorf("after all: got %s, want the policy's modes", got)
+	}
+}
+
+// A remote document may name routes that others have. What it says of the gate's own must be right.
+func TestRemoteControlOfARouteWithAnOddName(t *testing.T) {
+	g := openGate(t, tree{"routes": []any{tree{"name": "a b", "paths": "/pay"}}})
+	control := config.Control{Version: 1, Routes: map[string]config.Override{"a b": {Mode: "off"}, "c d": {Mode: "off"}}, Until: noon.Add(time.Hour)}
+	if problems := g.SetControl(gate.Remote, control); !config.Failed(problems) {
+		t.Errorf("got problems %v, want the unknown mode refused", problems)
+	}
+	delete(control.Routes, "a b")
+	if problems := g.SetControl(gate.Remote, control); config.Failed(problems) || len(problems) != 1 {
+		t.Errorf("got problems %v, want one warning", problems)
 	}
 }
 

@@ -57,6 +57,15 @@ func firstError(problems []config.Problem) string {
 	return ""
 }
 
+// allTexts are problems on one line.
+func allTexts(problems []config.Problem) string {
+	var texts []string
+	for _, p := range problems {
+		texts = append(texts, p.String())
+	}
+	return strings.Join(texts, "; ")
+}
+
 // openEnvelope verifies an envelope of one type and returns the document in it as a tree.
 func openEnvelope(envelope, typ string, ring *jose.Ring, name string, now time.Time) (map[string]any, error) {
 	if len(envelope) > maxEnvelope {

@@ -34,7 +34,7 @@ type Proxy struct {
 	File   string           // the gate file, read by Load and again by each reload
 	Tree   map[string]any   // what a gate file would say, where there is none
 	Log    *slog.Logger     // where Run logs; nil: nowhere
-	Now    func() time.Time // the gate's clock; nil: time.Now
+	Now    func() time.Time // the clock that verdicts and certificates are judged by; nil: time.Now
 	Reload <-chan os.Signal // each value makes Run read policy and keys again at once; nil: never
 	Ready  func(Addresses)  // called by Run when it accepts connections; nil: nobody is told
 	Lines  *logline.Writer  // what Log writes to, for its metrics; nil: something else
@@ -70,7 +70,7 @@ func (p *Proxy) Load() []config.Problem {
 		p.certificate = &pair{cert: p.config.TLS.Cert, key: p.config.TLS.Key}
 	}
 	if p.config.Upstream.URL != nil {
-		p.upstream = newUpstreamSide(p.config)
+		p.upstream = newUpstreamSide(p.config, p.Now)
 	}
 	found, _ := p.refreshCertificates()
 	problems = append(problems, found...)
