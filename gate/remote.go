@@ -159,6 +159,7 @@ func (g *Gate) readWiring(r *remote, c config.ControlSources) config.Problem {
 	if r.fetcher, err = source.NewRemote(r.url, authorities, token); err != nil {
 		return config.Problem{Path: r.field, Text: err.Error()}
 	}
+	r.fetcher.JudgeBy(g.o.Now)
 	return config.Problem{}
 }
 

@@ -85,7 +85,8 @@ func listenPrivate(ctx context.Context, path string) (net.Listener, error) {
 // adminHandler is what the admin listener serves.
 func (p *Proxy) adminHandler() *host.Admin {
 	ready := func() bool { return !p.draining.Load() && p.gate.Ready() }
-	return &host.Admin{Gate: p.gate, Token: p.adminToken, Ready: ready, Log: p.Log, Now: p.Now}
+	report := func(hours float64) any { return p.reporter.Report(hours) }
+	return &host.Admin{Gate: p.gate, Report: report, Token: p.adminToken, Ready: ready, Log: p.Log, Now: p.Now}
 }
 
 // serveAdmin serves the admin listener, if there is one, until stop is called; failed is told if that fails.

@@ -44,6 +44,7 @@ type Proxy struct {
 	loader      *host.Loader
 	events      *host.Events // of the gate
 	keeper      *host.Keeper
+	reporter    *host.Reporter   // what the go-live report is made from
 	unwatched   bool             // files are looked at every few seconds only; for tests that count looks
 	problems    []config.Problem // of the last load or refresh
 	certificate *pair            // of the listeners that speak TLS; nil: there are none
@@ -144,6 +145,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 		return err
 	}
 	defer p.stopTracer()
+	p.reporter = host.NewReporter(p.gate, p.Now)
 	h := p.handler()
 	p.keeper = p.newKeeper()
 	p.metrics = host.NewMetrics(p.gate, p.events, p.keeper)
@@ -168,6 +170,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 		running.Go(func() { failed <- status.Serve(listeners.status) })
 	}
 	running.Go(func() { p.keeper.Run(life) })
+	running.Go(func() { p.reporter.Run(life) })
 	running.Go(func() { h.log.summarize(life) })
 	p.started(listeners.addresses())
 
@@ -187,7 +190,7 @@ func (p *Proxy) handler() *handler {
 	c := &p.config
 	lines := &requestLog{Logger: p.Log, sampler: logline.NewSampler(c.Log.Sample), access: c.Log.Access}
 	h := &handler{
-		gate: p.gate, inFlight: newInFlight(c.Limits), log: lines, stats: newRequestStats(), draining: &p.draining, tracer: p.tracer,
+		gate: p.gate, reporter: p.reporter, inFlight: newInFlight(c.Limits), log: lines, stats: newRequestStats(), draining: &p.draining, tracer: p.tracer,
 		trusted: c.TrustedProxies, requestID: c.RequestID, bodyTimeout: c.Limits.BodyTimeout, stallAfter: c.Limits.WriteTimeout,
 	}
 	h.relay = &relay{upstream: p.upstream, requestID: c.RequestID, buffers: new(bufferPool), accept: h.accept, failed: upstreamFailed(lines)}

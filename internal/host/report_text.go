@@ -12,7 +12,7 @@ import (
 // Text is the report as a page of at most 100 columns.
 func (r Report) Text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Go-live report of gate %s\n%s to %s, %.1f hours\n\n", gate.Printable(r.Gate), stamp(r.From), stamp(r.To), r.To.Sub(r.From).Hours())
+	fmt.Fprintf(&b, "Go-live report of gate %s\n%s to %s, %.1f hours\n\n", gate.Printable(r.Gate), minute(r.From), minute(r.To), r.To.Sub(r.From).Hours())
 	r.writeRoutes(&b)
 	r.writeReasons(&b)
 	r.writeClients(&b)
@@ -22,7 +22,7 @@ func (r Report) Text() string {
 	return b.String()
 }
 
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+func minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // routeName is what a page calls a route.
 func routeName(name string) string {
@@ -124,10 +124,10 @@ func (r *Report) writeKeys(b *strings.Builder) {
 			usable = "no"
 		}
 		if key.LastUse != nil {
-			last = stamp(*key.LastUse)
+			last = minute(*key.LastUse)
 		}
 		if key.NotAfter != nil {
-			ends = stamp(*key.NotAfter)
+			ends = minute(*key.NotAfter)
 		}
 		rows = append(rows, fmt.Sprintf("%s\t%s\t%d\t%d\t%s\t%s", cut(gate.Printable(key.Name), 24), usable, key.Tokens, key.PerMinute, last, ends))
 	}
