@@ -145,7 +145,8 @@ func (g *Gate) Refresh() []config.Problem {
 	if g.live.Load() != nil {
 		problems = append(problems, g.takeFile(f.control)...)
 	}
-	g.problems, g.failing = problems, config.Failed(problems)
+	g.problems = problems
+	g.failing = config.Failed(problems)
 	return problems
 }
 

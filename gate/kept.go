@@ -91,7 +91,9 @@ func (g *Gate) restore(r *remote, name string) {
 		}
 	}
 	if err != nil {
-		r.remake, r.entry, r.version = nil, entry{}, 0
+		r.remake = nil
+		r.entry = entry{}
+		r.version = 0
 		r.status.Failure = "what an earlier run has kept: " + err.Error()
 		return
 	}

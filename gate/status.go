@@ -77,10 +77,12 @@ func (g *Gate) Status() Status {
 
 // routes are what each route does, and last what becomes of requests that none matches.
 func (s *snapshot) routes(control [2]config.Control, now time.Time) []RouteStatus {
-	says, c := "policy", config.Control{}
+	says := "policy"
+	c := config.Control{}
 	for slot, name := range [...]string{"local", "remote"} {
 		if one := control[slot].At(now); !one.Empty() {
-			says, c = name, allowed(one, &s.policy)
+			says = name
+			c = allowed(one, &s.policy)
 			break
 		}
 	}
