@@ -51,32 +51,32 @@ type Options struct {
 
 // Gate answers requests with the last good policy. It is safe for concurrent use.
 type Gate struct {
+	// These stand first, where 32-bit machines can change them by atomic operations.
+	nextDue    int64 // atomic: when Poll has something to do, on the elapsed clock
+	nextEarly  int64 // atomic: the same, if unknownKid is set
+	unknownKid int32 // atomic: 1: a token named a key that a source may have by now
+
 	o        Options
 	live     atomic.Value // *snapshot
 	counters *counters
 	hide     func(device string) string // a device id as logs may show it
 
-	nextDue    int64 // atomic: when Poll has something to do, on the elapsed clock
-	nextEarly  int64 // atomic: the same, if unknownKid is set
-	unknownKid int32 // atomic: 1: a token named a key that a source may have by now
-
 	reading sync.Mutex // held by Refresh alone, also while a disk keeps it waiting
 
-	mu          sync.Mutex // guards the fields below, and the order of stores to live; nobody waits for a disk or a network with it
-	name        string     // of the policy in force
-	policySum   [sha256.Size]byte
-	entries     entries           // the keys of the policy in force
-	control     [2]config.Control // by slot
-	ended       [2]bool           // by slot: its end has been noticed
-	file        controlFile
-	remotes     map[string]*remote
-	keepFailure string           // of the last document that was to be kept; empty: it was
-	problems    []config.Problem // of the last refresh
-	failing     bool             // the last refresh failed
-	generation  int              // rises with every policy or set of keys taken into force
-	loaded      time.Time
-	since       map[string]time.Time // when each key in force was taken into force, by name and content
-	nextSample  time.Duration        // when use of the keys is looked at next, on the elapsed clock
+	mu         sync.Mutex // guards the fields below, and the order of stores to live; nobody waits for a disk or a network with it
+	name       string     // of the policy in force
+	policySum  [sha256.Size]byte
+	entries    entries           // the keys of the policy in force
+	control    [2]config.Control // by slot
+	ended      [2]bool           // by slot: its end has been noticed
+	file       controlFile
+	remotes    []*remote        // in the policy's order
+	problems   []config.Problem // of the last refresh
+	failing    bool             // the last refresh failed
+	generation int              // rises with every policy or set of keys taken into force
+	loaded     time.Time
+	since      map[string]time.Time // when each key in force was taken into force, by name and content
+	nextSample time.Duration        // when use of the keys is looked at next, on the elapsed clock
 }
 
 // snapshot is everything one request is judged with.
@@ -84,7 +84,7 @@ type snapshot struct {
 	gate   *Gate
 	policy config.Policy
 	engine *engine.Engine // in the policy's own modes
-	stages []stage        // control in force, the one that ends first in front
+	stages []stage        // control, the one that wins in front
 	keys   []KeyStatus
 	counts map[string]*routeCounts // by route name
 	uses   map[string]*keyUse      // by key name
@@ -92,7 +92,7 @@ type snapshot struct {
 	bound  map[string][]string     // headers that tokens are bound to, by route name
 }
 
-// stage is a span of time in which a control document rules.
+// stage is a control document, which rules until its end unless one in front of it does.
 type stage struct {
 	engine *engine.Engine
 	until  time.Time // zero: endless
@@ -116,7 +116,7 @@ func New(o Options) (*Gate, []config.Problem) {
 		o.Elapsed = func() time.Duration { return time.Since(start) }
 	}
 	if o.ParseControl == nil {
-		o.ParseControl = parseJSON
+		o.ParseControl = ParseJSON
 	}
 	if o.Notify == nil {
 		o.Notify = func(_ Event) {}
@@ -140,10 +140,13 @@ func (g *Gate) Refresh() []config.Problem {
 	defer g.mu.Unlock()
 	problems := f.problems
 	if !config.Failed(problems) {
-		problems = append(problems, g.take(f)...)
+		problems = append(problems, g.takeFiles(f)...)
 	}
 	if g.live.Load() != nil {
 		problems = append(problems, g.takeFile(f.control)...)
+	}
+	if failure := g.keepFailure(); failure != "" {
+		problems = append(problems, config.Problem{Path: "control.cache", Text: failure, Warning: true})
 	}
 	g.problems = problems
 	g.failing = config.Failed(problems)
@@ -154,8 +157,8 @@ func (g *Gate) Refresh() []config.Problem {
 type files struct {
 	policy   config.Policy
 	problems []config.Problem
-	entries  entries            // of the keys; those of remotes are still to be put in
-	remotes  map[string]*remote // that the policy names, without what is known of them
+	entries  entries   // of the keys; those of remotes are still to be put in
+	remotes  []*remote // that the policy names, without what is known of them
 	control  fileText
 }
 
@@ -177,22 +180,19 @@ func (g *Gate) readFiles() *files {
 	return f
 }
 
-// take puts what was read into force, if it has changed. mu is held.
-func (g *Gate) take(f *files) []config.Problem {
-	var problems []config.Problem
-	for name, r := range f.remotes {
-		if err := r.inherit(g.remotes[name], g, &f.policy); err != nil {
-			problems = append(problems, config.Problem{Path: r.field, Text: err.Error()})
-		} else if r.keyIndex >= 0 {
-			g.restore(r, f.policy.Name)
-			f.entries[r.keyIndex] = r.entry
-		}
-	}
+// takeFiles puts what was read into force, if it has changed. mu is held.
+func (g *Gate) takeFiles(f *files) []config.Problem {
+	problems := g.equip(f.remotes)
 	if config.Failed(problems) {
 		return problems
 	}
+	for _, r := range f.remotes {
+		if !r.isControl() {
+			f.entries[r.keyIndex] = r.held.entry
+		}
+	}
 	sum := sha256.Sum256([]byte(fmt.Sprintf("%#v", f.policy)))
-	if g.live.Load() == nil || sum != g.policySum || string(f.entries.sum()) != string(g.entries.sum()) {
+	if g.live.Load() == nil || sum != g.policySum || f.entries.sum() != g.entries.sum() {
 		ready, found := g.compile(f.policy, f.entries)
 		problems = append(problems, found...)
 		if config.Failed(problems) {
@@ -202,9 +202,7 @@ func (g *Gate) take(f *files) []config.Problem {
 		g.policySum = sum
 	}
 	g.adopt(f.remotes)
-	if r := g.remotes[controlSource]; r != nil {
-		g.restore(r, f.policy.Name) // judged by the policy in force
-	}
+	g.restore()
 	return problems
 }
 
@@ -227,6 +225,7 @@ func (g *Gate) commit(policy config.Policy, all entries, ready *engine.Engine) {
 		kept = append(kept, k)
 	}
 	policy.Keys = kept
+	policy.Control.Token, policy.Control.Seal = "", ""
 	next.policy = policy
 	g.since, next.keys = all.date(g.since, g.o.Now())
 	next.uses = g.counters.forKeys(next.keys)
@@ -236,10 +235,10 @@ func (g *Gate) commit(policy config.Policy, all entries, ready *engine.Engine) {
 	g.store(next)
 }
 
-// replaceEntry takes other keys of one source into force. mu is held.
+// replaceEntry takes the keys of one source into force, if they are others than before. mu is held.
 func (g *Gate) replaceEntry(r *remote, next entry) error {
 	all := g.entries.with(r.keyIndex, next)
-	if string(all.sum()) == string(g.entries.sum()) {
+	if all.sum() == g.entries.sum() {
 		return nil
 	}
 	policy := g.snapshot().policy
@@ -271,7 +270,7 @@ func boundHeaders(p config.Policy) map[string][]string {
 
 // store puts a snapshot into force under the control documents. mu is held.
 func (g *Gate) store(next *snapshot) {
-	next.stages = stages(next.engine, &next.policy, g.control, g.o.Now())
+	next.stages = stages(next.engine, &next.policy, g.control)
 	g.live.Store(next)
 }
 

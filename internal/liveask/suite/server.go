@@ -170,8 +170,8 @@ func (s *server) drips(w http.ResponseWriter, r *http.Request) {
 func newCertificate(t testing.TB) (tls.Certificate, []byte) {
 	t.Helper()
 	authority := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, NotBefore: noon.AddDate(-10, 0, 0),
+		NotAfter: noon.AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	leaf := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "control"}, NotBefore: authority.NotBefore, NotAfter: authority.NotAfter,
