@@ -51,13 +51,13 @@ func matchList(t *Tree, key, meaning string) []string {
 	return list
 }
 
-// opens reports whether a rule that accepts encrypted tokens has a key for them.
+// opens reports whether a rule that accepts encrypted tokens has a key for them. What a ring holds is not known here.
 func opens(r Rule, keys []Key) bool {
 	if r.Format == JWS || r.Exempt {
 		return true
 	}
 	for _, k := range keys {
-		if k.JWE && (len(r.Keys) == 0 || contains(r.Keys, k.Name)) {
+		if (k.JWE || k.Ring != "") && (len(r.Keys) == 0 || contains(r.Keys, k.Name)) {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/url"
 	"strings"
 	"time"
 )
@@ -101,9 +102,8 @@ func optionalReference(t *Tree, key string) string {
 // checkURL refuses what a document cannot be fetched from. User information would be a secret in a place where
 // none is looked for.
 func checkURL(t *Tree, key, text string) {
-	rest := strings.TrimPrefix(text, "https://")
-	authority := strings.SplitN(rest, "/", 2)[0]
-	if rest == text || authority == "" || hasControl(text) || strings.ContainsAny(authority, "@ ?#") {
+	parsed, err := url.Parse(text)
+	if err != nil || !strings.HasPrefix(text, "https://") || parsed.Hostname() == "" || parsed.User != nil || hasControl(text) {
 		t.Refuse(key, "must be a URL such as https://control.example.com/documents/edge, without a user in it")
 	}
 }
@@ -145,15 +145,14 @@ func DecodeRing(tree map[string]any) (Ring, []Problem) {
 func decodeFetch(t *Tree, k *Key) {
 	k.CA = plainPath(t, "ca")
 	k.Refresh = t.Duration("refresh", 0, minInterval, maxRefresh)
-	switch remote := k.Remote(); {
-	case remote == "":
-		forbid(t, "stands only beside a URL; delete it", "ca", "refresh")
-		return
-	case k.Ring != "":
-		checkURL(t, "ring", remote)
+	switch {
+	case t.Has("ring"):
+		checkURL(t, "ring", k.Ring)
 		forbid(t, "stands only beside jwks; set control.ca for rings", "ca")
+	case k.Remote() == "":
+		forbid(t, "stands only beside a URL; delete it", "ca", "refresh")
 	default:
-		checkURL(t, "jwks", remote)
+		checkURL(t, "jwks", k.JWKS)
 		if k.Refresh == 0 {
 			k.Refresh = jwksRefresh
 		}

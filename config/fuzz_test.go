@@ -20,6 +20,12 @@ func FuzzDecode(f *testing.F) {
 	for _, row := range keyRules {
 		f.Add(`{"keys": [` + row.key + `]}`)
 	}
+	for _, row := range remoteKeyRules {
+		f.Add(`{"keys": [` + row.key + `], "control": {"keys": "env:A"}}`)
+	}
+	for _, row := range controlRules {
+		f.Add(`{"keys": [{"name": "account", "alg": "HS256", "secret": "file:/run/secret"}], "control": ` + row.control + `}`)
+	}
 	for _, row := range shadows {
 		f.Add(`{"keys": [{"name": "a", "alg": "HS256", "secret": "inline:fuzz-test-key", "jwe": "true"}], "routes": [` + row.routes + `]}`)
 	}
@@ -56,13 +62,17 @@ func invariants(t *testing.T, p Policy) {
 			t.Errorf("key name %q is empty or not unique", k.Name)
 		}
 		names[k.Name] = true
-		kinds := fmt.Sprint(k.Secret != "", k.PublicKey != "", k.JWKS != "")
+		kinds := fmt.Sprint(k.Secret != "", k.PublicKey != "", k.JWKS != "", k.Ring != "")
 		switch {
-		case kinds == "true false false" && k.Alg == "HS256" && k.Encoding != "" && k.Algs == nil:
-		case kinds == "false true false" && strings.Contains("RS256 PS256 ES256", k.Alg) && k.Alg != "" && !k.JWE && k.Algs == nil:
-		case kinds == "false false true" && k.Alg == "" && len(k.Algs) > 0 && !k.JWE && k.Kid == "":
+		case kinds == "true false false false" && k.Alg == "HS256" && k.Encoding != "" && k.Algs == nil:
+		case kinds == "false true false false" && strings.Contains("RS256 PS256 ES256", k.Alg) && k.Alg != "" && !k.JWE && k.Algs == nil:
+		case kinds == "false false true false" && k.Alg == "" && len(k.Algs) > 0 && !k.JWE && k.Kid == "":
+		case kinds == "false false false true" && k.Alg == "" && k.Algs == nil && !k.JWE && k.Kid == "" && k.Encoding == "" && len(p.Control.Keys) > 0:
 		default:
-			t.Errorf("key %+v is none of the three kinds", k)
+			t.Errorf("key %+v is none of the four kinds", k)
+		}
+		if remote := k.Remote(); remote != "" && (!strings.HasPrefix(remote, "https://") || k.Refresh < time.Second) || remote == "" && k.Refresh != 0 {
+			t.Errorf("key %+v: its URL or interval is out of bounds", k)
 		}
 	}
 	if len(p.Keys) == 0 || p.Token.Header == "" || p.Name == "" {
@@ -70,6 +80,9 @@ func invariants(t *testing.T, p Policy) {
 	}
 	if p.Token.MaxBytes < 512 || p.Token.MaxBytes > 65536 || p.Token.Leeway < 0 || p.Token.Leeway > 5*time.Minute {
 		t.Errorf("token %+v is out of bounds", p.Token)
+	}
+	if c := p.Control; c.Interval < time.Second || c.URL != "" && (!strings.HasPrefix(c.URL, "https://") || len(c.Keys) == 0) {
+		t.Errorf("control %+v is out of bounds", c)
 	}
 	if p.Respond.Status < 400 || p.Respond.Status > 499 || strings.ContainsAny(p.Respond.ContentType, "\r\n") {
 		t.Errorf("respond %+v is out of bounds", p.Respond)
@@ -103,7 +116,7 @@ func sound(t *testing.T, name string, r Rule, p Policy) {
 	}
 	usable := r.Format == JWS || r.Exempt
 	for _, k := range p.Keys {
-		usable = usable || k.JWE && (r.Keys == nil || contains(r.Keys, k.Name))
+		usable = usable || (k.JWE || k.Ring != "") && (r.Keys == nil || contains(r.Keys, k.Name))
 	}
 	if !usable {
 		t.Errorf("rule %q: format %s, but no key opens it", name, r.Format)
@@ -136,4 +149,39 @@ func sampleSpace(p Policy) (hosts, methods, paths []string) {
 		}
 	}
 	return hosts, methods, paths
+}
+
+// FuzzControl decodes JSON documents as changes and as control documents. Oracle: what is accepted is the same
+// after it was written as a tree and read again, and never has an end without an override.
+func FuzzControl(f *testing.F) {
+	f.Add(`{"mode": "log", "rollout": 25, "routes": {"a": "bypass", "b": {"rollout": 0}}, "for": "15m", "reason": "a", "by": "b"}`)
+	f.Add(`{"version": 3, "mode": "enforce", "until": "2030-01-31T12:00:00.5+02:00"}`)
+	f.Add(`{"version": 1, "mode": "log", "until": "9999-12-31T23:59:59-23:59"}`)
+	f.Add(`{"version": 1, "mode": "log", "until": "0000-01-01T00:00:00+23:59"}`)
+	f.Add(`{"version": 9007199254740992, "routes": {"a": {}}, "until": ""}`)
+	now := time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, text string) {
+		var doc map[string]any
+		if json.Unmarshal([]byte(text), &doc) != nil {
+			return
+		}
+		change, problems := DecodeChange(doc, now)
+		if Failed(problems) && !reflect.DeepEqual(change, Control{}) {
+			t.Errorf("a refused change is %+v, want none", change)
+		}
+		if change.Empty() && !change.Until.IsZero() || change.Version != 0 {
+			t.Errorf("change %+v has the end of nothing, or a version", change)
+		}
+		change.Version = 1
+		control, problems := DecodeControl(doc)
+		if Failed(problems) {
+			control = change
+		}
+		for _, c := range []Control{change, control} {
+			again, problems := DecodeControl(c.Tree())
+			if Failed(problems) || !again.Same(c) {
+				t.Errorf("%+v is %+v after it was written and read, with problems %q; want the same and none", c, again, lines(problems))
+			}
+		}
+	})
 }

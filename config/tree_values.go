@@ -104,7 +104,8 @@ func (t *Tree) Duration(key string, def, low, high time.Duration) time.Duration 
 	return d
 }
 
-// Time returns an RFC 3339 time, or the zero time for an absent key or an empty string.
+// Time returns an RFC 3339 time, in years that can be written as such in UTC too, or the zero time for an absent key
+// or an empty string.
 func (t *Tree) Time(key string) time.Time {
 	v, ok := t.value(key)
 	if !ok {
@@ -120,7 +121,7 @@ func (t *Tree) Time(key string) time.Time {
 		}
 		at, _ = time.Parse(time.RFC3339, x) // zero when it fails
 	}
-	if !at.IsZero() {
+	if year := at.UTC().Year(); !at.IsZero() && year >= 0 && year <= 9999 {
 		return at
 	}
 	t.Refuse(key, "must be an RFC 3339 time such as 2030-01-31T12:00:00Z"+saw(v))

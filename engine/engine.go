@@ -162,14 +162,18 @@ func set(list []string) map[string]bool {
 	return members
 }
 
-// With is e under a control document: the same checks in other modes and rollouts. The caller judges until.
+// With is e under a control document: the same checks in other modes and rollouts. Exempt rules stay as they are.
+// The caller judges until.
 func (e *Engine) With(c config.Control) *Engine {
 	changed := *e
 	changed.modes = make([]config.Mode, len(e.modes))
 	changed.rollouts = make([]int, len(e.rollouts))
 	for i, own := range e.modes {
-		changed.modes[i] = c.Effective(e.rules[i].name, own)
-		changed.rollouts[i] = c.EffectiveRollout(e.rules[i].name, e.rollouts[i])
+		changed.modes[i], changed.rollouts[i] = own, e.rollouts[i]
+		if !e.rules[i].exempt {
+			changed.modes[i] = c.Effective(e.rules[i].name, own)
+			changed.rollouts[i] = c.EffectiveRollout(e.rules[i].name, e.rollouts[i])
+		}
 	}
 	changed.allBypass = allBypass(e.rules, changed.modes)
 	return &changed

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/approovgate/approovgate/config"
 	"github.com/approovgate/approovgate/engine"
@@ -39,7 +38,7 @@ func (g *Gate) Control(slot Slot) config.Control {
 	return g.control[slot]
 }
 
-// setControl is SetControl with mu held.
+// setControl is SetControl with mu held, and without telling of what it refuses.
 func (g *Gate) setControl(slot Slot, c config.Control) []config.Problem {
 	s := g.snapshot()
 	problems := g.judge(slot, c, s.policy)
@@ -47,16 +46,15 @@ func (g *Gate) setControl(slot Slot, c config.Control) []config.Problem {
 		return problems
 	}
 	g.noticeEnds() // what this one replaces may have ended before
-	now := g.o.Now()
 	g.control[slot] = c
-	g.ended[slot] = c.Empty() || c.At(now).Empty()
+	g.ended[slot] = c.At(g.o.Now()).Empty()
 	next := *s
 	g.store(&next)
 	kind := ControlSet
 	if g.ended[slot] {
 		kind = ControlCleared
 	}
-	g.tell(Event{Kind: kind, Slot: slot, Control: c})
+	g.tell(Event{Kind: kind, Slot: slot, Control: c, Text: allTexts(problems)})
 	return problems
 }
 
@@ -75,7 +73,7 @@ func (g *Gate) judge(slot Slot, c config.Control, p config.Policy) []config.Prob
 	}
 	known := map[string]bool{}
 	for _, route := range p.Routes {
-		known["routes."+route.Name] = true
+		known[config.Join("routes", route.Name)] = true
 	}
 	for i, problem := range problems {
 		problems[i].Warning = problem.Warning || strings.HasPrefix(problem.Path, "routes") && !known[problem.Path]
@@ -83,60 +81,96 @@ func (g *Gate) judge(slot Slot, c config.Control, p config.Policy) []config.Prob
 	return problems
 }
 
-// noticeEnds tells of overrides that have ended. mu is held.
+// noticeEnds tells of overrides that have ended, and of those that are back because the clock was set back. mu is
+// held.
 func (g *Gate) noticeEnds() {
 	now := g.o.Now()
 	for _, slot := range [...]Slot{Local, Remote} {
-		if c := g.control[slot]; !g.ended[slot] && !c.Empty() && c.At(now).Empty() {
-			g.ended[slot] = true
+		c := g.control[slot]
+		ended := c.At(now).Empty()
+		if c.Empty() || ended == g.ended[slot] {
+			continue
+		}
+		g.ended[slot] = ended
+		if ended {
 			g.tell(Event{Kind: ControlEnded, Slot: slot, Control: c})
+		} else {
+			g.tell(Event{Kind: ControlSet, Slot: slot, Control: c, Text: "until: lies ahead again, because the clock was set back"})
 		}
 	}
+}
+
+// ControlFile is the path of the local control document that the policy in force names; empty: none.
+func (g *Gate) ControlFile() string { return g.snapshot().policy.Control.File }
+
+// RefreshControl is Refresh of the local control document alone: whoever is about to replace it learns what
+// somebody has written there meanwhile. Like Refresh it takes as long as the disk does.
+func (g *Gate) RefreshControl() {
+	g.reading.Lock()
+	defer g.reading.Unlock()
+	f := g.readText(g.ControlFile())
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.takeFile(f)
 }
 
 // controlFile is what is known of the local control document.
 type controlFile struct {
 	text    string // as last judged
 	problem string // what kept it from being put into force; empty: nothing
-	found   bool
 }
 
-// readControl puts the local control document into force, if it has changed. A file that is gone changes
-// nothing: what it said lasts until its end. Problems are warnings, because no policy is worse for them. mu is
-// held.
-func (g *Gate) readControl() []config.Problem {
-	path := g.snapshot().policy.Control.File
-	if path == "" {
-		g.file = controlFile{}
-		return nil
+// fileText is a local control document as it was read.
+type fileText struct {
+	found bool // there is a file
+	text  []byte
+	err   error
+}
+
+// readText reads the local control document. An empty path names none.
+func (g *Gate) readText(path string) fileText {
+	if path == "" || gone(path) {
+		return fileText{}
 	}
-	before := g.file.problem
+	text, _, err := g.o.Read("file:" + path)
+	return fileText{found: true, text: text, err: err}
+}
+
+// gone reports whether there is no file at path, which is not the same as one that cannot be looked at.
+func gone(path string) bool {
 	_, err := os.Stat(path)
-	g.file.found = err == nil
-	if g.file.found {
-		text, _, err := g.o.Read("file:" + path)
-		if err != nil {
-			g.file.text, g.file.problem = "", err.Error()
-		} else if string(text) != g.file.text || g.file.problem != "" {
-			g.file.text, g.file.problem = string(text), g.takeFile(text)
-		}
+	return os.IsNotExist(err)
+}
+
+// takeFile puts the local control document into force, if it has changed. A file that is gone changes nothing:
+// what it said lasts until its end. Problems are warnings, because no policy is worse for them. mu is held.
+func (g *Gate) takeFile(f fileText) []config.Problem {
+	before := g.file.problem
+	switch {
+	case !f.found:
+		g.file = controlFile{}
+	case f.err != nil:
+		g.file = controlFile{problem: f.err.Error()}
+	case string(f.text) != g.file.text || before != "":
+		g.file = controlFile{text: string(f.text), problem: g.takeText(f.text)}
 	}
-	if g.file.problem != before {
+	now := g.file.problem
+	if now != before {
 		kind := SourceFailing
-		if g.file.problem == "" {
+		if now == "" {
 			kind = SourceRecovered
 		}
-		g.tell(Event{Kind: kind, Source: "control.file", Text: g.file.problem})
+		g.tell(Event{Kind: kind, Source: "control.file", Text: now})
 	}
-	if g.file.problem == "" {
+	if now == "" {
 		return nil
 	}
-	return []config.Problem{{Path: "control.file", Text: g.file.problem + "; it changes nothing", Warning: true}}
+	return []config.Problem{{Path: "control.file", Text: now + "; it changes nothing", Warning: true}}
 }
 
-// takeFile puts a local control document into force; what is returned says what kept it from that. The one in
+// takeText puts a local control document into force; what is returned says what kept it from that. The one in
 // force may be seen again.
-func (g *Gate) takeFile(text []byte) string {
+func (g *Gate) takeText(text []byte) string {
 	tree, problems := g.o.ParseControl(text)
 	if config.Failed(problems) {
 		return firstError(problems)
@@ -154,16 +188,15 @@ func (g *Gate) takeFile(text []byte) string {
 	return ""
 }
 
-// stages are the engines that control asks for, in the order in which they end. A control document
-// outlives policies: routes it names that a new policy lacks are passed over.
-func stages(base *engine.Engine, p *config.Policy, control [2]config.Control, now time.Time) []stage {
+// stages are the engines that control asks for, those of the local slot first. Ended ones are among them: time
+// that has passed may come again when the clock is set. A control document outlives policies: routes it names
+// that a new policy lacks are passed over.
+func stages(base *engine.Engine, p *config.Policy, control [2]config.Control) []stage {
 	var all []stage
 	for _, slot := range [...]Slot{Local, Remote} {
-		c := control[slot].At(now)
-		if c.Empty() {
-			continue
+		if c := control[slot]; !c.Empty() {
+			all = append(all, stage{engine: base.With(allowed(c, p)), until: c.Until})
 		}
-		all = append(all, stage{engine: base.With(allowed(c, p)), until: c.Until})
 	}
 	return all
 }

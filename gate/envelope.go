@@ -57,6 +57,15 @@ func firstError(problems []config.Problem) string {
 	return ""
 }
 
+// allTexts are problems on one line.
+func allTexts(problems []config.Problem) string {
+	var texts []string
+	for _, p := range problems {
+		texts = append(texts, p.String())
+	}
+	return strings.Join(texts, "; ")
+}
+
 // openEnvelope verifies an envelope of one type and returns the document in it as a tree.
 func openEnvelope(envelope, typ string, ring *jose.Ring, name string, now time.Time) (map[string]any, error) {
 	if len(envelope) > maxEnvelope {
@@ -148,8 +157,9 @@ func treeValue(raw string, depth int) (any, bool) {
 	return raw, true
 }
 
-// parseJSON makes a tree of a control document in JSON, for hosts that bring no reader of their own.
-func parseJSON(text []byte) (map[string]any, []config.Problem) {
+// ParseJSON makes a tree of a control document in JSON, with numbers as text. It is strict: no member twice,
+// nothing behind the document. Options.ParseControl is it where a host brings no reader of its own.
+func ParseJSON(text []byte) (map[string]any, []config.Problem) {
 	value, ok := treeValue(strings.TrimSpace(string(text)), 0)
 	tree, isMap := value.(map[string]any)
 	if !ok || !isMap {

@@ -8,7 +8,7 @@ type Event struct {
 	Slot    Slot           // of control; else Local
 	Control config.Control // the document that the event is about; zero: it is about none
 	Source  string         // the field of the policy that names the source, such as control.url; empty: it is about none
-	Text    string         // what went wrong; empty: nothing
+	Text    string         // what went wrong, or is odd about a document that was taken; empty: nothing
 }
 
 // EventKind says what has happened.
@@ -17,7 +17,7 @@ type EventKind string
 // The kinds of events.
 const (
 	ControlSet      EventKind = "control_set"      // an override was put into force
-	ControlCleared  EventKind = "control_cleared"  // a document without an override was: checks resume
+	ControlCleared  EventKind = "control_cleared"  // a document without an override was, or one that had ended: checks resume
 	ControlEnded    EventKind = "control_ended"    // an override's time has passed
 	ControlRefused  EventKind = "control_refused"  // a document was not put into force; Text says why
 	KeysChanged     EventKind = "keys_changed"     // other keys came from a source

@@ -51,30 +51,32 @@ type Options struct {
 
 // Gate answers requests with the last good policy. It is safe for concurrent use.
 type Gate struct {
+	// These stand first, where 32-bit machines can change them by atomic operations.
+	nextDue    int64 // atomic: when Poll has something to do, on the elapsed clock
+	nextEarly  int64 // atomic: the same, if unknownKid is set
+	unknownKid int32 // atomic: 1: a token named a key that a source may have by now
+
 	o        Options
 	live     atomic.Value // *snapshot
 	counters *counters
 	hide     func(device string) string // a device id as logs may show it
 
-	nextDue    int64 // atomic: when Poll has something to do, on the elapsed clock
-	nextEarly  int64 // atomic: the same, if unknownKid is set
-	unknownKid int32 // atomic: 1: a token named a key that a source may have by now
+	reading sync.Mutex // held by Refresh alone, also while a disk keeps it waiting
 
-	mu          sync.Mutex // guards the fields below, and the order of stores to live
-	name        string     // of the policy in force
-	policySum   [sha256.Size]byte
-	entries     entries           // the keys of the policy in force
-	control     [2]config.Control // by slot
-	ended       [2]bool           // by slot: its end has been noticed
-	file        controlFile
-	remotes     map[string]*remote
-	keepFailure string           // of the last document that was to be kept; empty: it was
-	problems    []config.Problem // of the last refresh
-	failing     bool             // the last refresh failed
-	generation  int              // rises with every policy or set of keys taken into force
-	loaded      time.Time
-	since       map[string]time.Time // when each key in force was taken into force, by name and content
-	nextSample  time.Duration        // when use of the keys is looked at next, on the elapsed clock
+	mu         sync.Mutex // guards the fields below, and the order of stores to live; nobody waits for a disk or a network with it
+	name       string     // of the policy in force
+	policySum  [sha256.Size]byte
+	entries    entries           // the keys of the policy in force
+	control    [2]config.Control // by slot
+	ended      [2]bool           // by slot: its end has been noticed
+	file       controlFile
+	remotes    []*remote        // in the policy's order
+	problems   []config.Problem // of the last refresh
+	failing    bool             // the last refresh failed
+	generation int              // rises with every policy or set of keys taken into force
+	loaded     time.Time
+	since      map[string]time.Time // when each key in force was taken into force, by name and content
+	nextSample time.Duration        // when use of the keys is looked at next, on the elapsed clock
 }
 
 // snapshot is everything one request is judged with.
@@ -82,7 +84,7 @@ type snapshot struct {
 	gate   *Gate
 	policy config.Policy
 	engine *engine.Engine // in the policy's own modes
-	stages []stage        // control in force, the one that ends first in front
+	stages []stage        // control, the one that wins in front
 	keys   []KeyStatus
 	counts map[string]*routeCounts // by route name
 	uses   map[string]*keyUse      // by key name
@@ -90,7 +92,7 @@ type snapshot struct {
 	bound  map[string][]string     // headers that tokens are bound to, by route name
 }
 
-// stage is a span of time in which a control document rules.
+// stage is a control document, which rules until its end unless one in front of it does.
 type stage struct {
 	engine *engine.Engine
 	until  time.Time // zero: endless
@@ -114,7 +116,7 @@ func New(o Options) (*Gate, []config.Problem) {
 		o.Elapsed = func() time.Duration { return time.Since(start) }
 	}
 	if o.ParseControl == nil {
-		o.ParseControl = parseJSON
+		o.ParseControl = ParseJSON
 	}
 	if o.Notify == nil {
 		o.Notify = func(_ Event) {}
@@ -131,54 +133,75 @@ func New(o Options) (*Gate, []config.Problem) {
 // changed they are taken into force at once; otherwise the last good ones stay. The problems are what was
 // found, warnings included. It asks no source behind a URL: see Poll.
 func (g *Gate) Refresh() []config.Problem {
+	g.reading.Lock()
+	defer g.reading.Unlock()
+	f := g.readFiles()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	problems := g.refresh()
+	problems := f.problems
+	if !config.Failed(problems) {
+		problems = append(problems, g.takeFiles(f)...)
+	}
 	if g.live.Load() != nil {
-		problems = append(problems, g.readControl()...)
+		problems = append(problems, g.takeFile(f.control)...)
+	}
+	if failure := g.keepFailure(); failure != "" {
+		problems = append(problems, config.Problem{Path: "control.cache", Text: failure, Warning: true})
 	}
 	g.problems, g.failing = problems, config.Failed(problems)
 	return problems
 }
 
-// refresh is Refresh of policy and keys, with mu held.
-func (g *Gate) refresh() []config.Problem {
-	policy, problems := g.o.Load()
+// files are what a refresh has read.
+type files struct {
+	policy   config.Policy
+	problems []config.Problem
+	entries  entries   // of the keys; those of remotes are still to be put in
+	remotes  []*remote // that the policy names, without what is known of them
+	control  fileText
+}
+
+// readFiles reads the policy and all that it refers to.
+func (g *Gate) readFiles() *files {
+	f := &files{}
+	f.policy, f.problems = g.o.Load()
+	path := f.policy.Control.File
+	if !config.Failed(f.problems) {
+		var found []config.Problem
+		f.remotes, found = g.readRemotes(&f.policy)
+		f.problems = append(f.problems, found...)
+		f.entries, found = readKeys(f.policy.Keys, g.o.Read)
+		f.problems = append(f.problems, found...)
+	} else if g.live.Load() != nil {
+		path = g.snapshot().policy.Control.File // a policy that is broken keeps nobody from switching
+	}
+	f.control = g.readText(path)
+	return f
+}
+
+// takeFiles puts what was read into force, if it has changed. mu is held.
+func (g *Gate) takeFiles(f *files) []config.Problem {
+	problems := g.equip(f.remotes)
 	if config.Failed(problems) {
 		return problems
 	}
-	remotes, found := g.arrange(&policy)
-	problems = append(problems, found...)
-	if config.Failed(problems) {
-		return problems
-	}
-	var control *remote
-	for name, r := range remotes {
-		if name == controlSource {
-			control = r // judged by the policy that is to be in force
-		} else if r.remake == nil {
-			g.restore(r, policy.Name)
+	for _, r := range f.remotes {
+		if !r.isControl() {
+			f.entries[r.keyIndex] = r.held.entry
 		}
 	}
-	all, found := resolveKeys(&policy, g.o.Read, remotes)
-	problems = append(problems, found...)
-	if config.Failed(problems) {
-		return problems
-	}
-	sum := sha256.Sum256([]byte(fmt.Sprintf("%#v", policy)))
-	if g.live.Load() == nil || sum != g.policySum || string(all.sum()) != string(g.entries.sum()) {
-		ready, found := g.compile(policy, all)
+	sum := sha256.Sum256([]byte(fmt.Sprintf("%#v", f.policy)))
+	if g.live.Load() == nil || sum != g.policySum || f.entries.sum() != g.entries.sum() {
+		ready, found := g.compile(f.policy, f.entries)
 		problems = append(problems, found...)
 		if config.Failed(problems) {
 			return problems
 		}
-		g.commit(policy, all, ready)
+		g.commit(f.policy, f.entries, ready)
 		g.policySum = sum
 	}
-	g.adopt(remotes)
-	if control != nil && g.control[Remote].Version == 0 {
-		g.restore(control, policy.Name)
-	}
+	g.adopt(f.remotes)
+	g.restore()
 	return problems
 }
 
@@ -201,6 +224,7 @@ func (g *Gate) commit(policy config.Policy, all entries, ready *engine.Engine) {
 		kept = append(kept, k)
 	}
 	policy.Keys = kept
+	policy.Control.Token, policy.Control.Seal = "", ""
 	next.policy = policy
 	g.since, next.keys = all.date(g.since, g.o.Now())
 	next.uses = g.counters.forKeys(next.keys)
@@ -210,10 +234,10 @@ func (g *Gate) commit(policy config.Policy, all entries, ready *engine.Engine) {
 	g.store(next)
 }
 
-// replaceEntry takes other keys of one source into force. mu is held.
+// replaceEntry takes the keys of one source into force, if they are others than before. mu is held.
 func (g *Gate) replaceEntry(r *remote, next entry) error {
 	all := g.entries.with(r.keyIndex, next)
-	if string(all.sum()) == string(g.entries.sum()) {
+	if all.sum() == g.entries.sum() {
 		return nil
 	}
 	policy := g.snapshot().policy
@@ -245,7 +269,7 @@ func boundHeaders(p config.Policy) map[string][]string {
 
 // store puts a snapshot into force under the control documents. mu is held.
 func (g *Gate) store(next *snapshot) {
-	next.stages = stages(next.engine, &next.policy, g.control, g.o.Now())
+	next.stages = stages(next.engine, &next.policy, g.control)
 	g.live.Store(next)
 }
 

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/approovgate/approovgate/config"
 	"github.com/approovgate/approovgate/source"
@@ -18,8 +20,8 @@ import (
 const sealMark = "approovgate-sealed-1\n"
 
 // keptAt is the file in a folder that keeps a gate's document from a source.
-func keptAt(folder, gate, name, identity string) string {
-	sum := sha256.Sum256([]byte(gate + "\x00" + name + "\x00" + identity))
+func keptAt(folder, gate string, r *remote) string {
+	sum := sha256.Sum256([]byte(gate + "\x00" + r.kind() + "\x00" + r.url))
 	return filepath.Join(folder, "approovgate-"+hex.EncodeToString(sum[:8]))
 }
 
@@ -38,18 +40,21 @@ func (g *Gate) sealer(c config.ControlSources) (func() []byte, []config.Problem)
 	return func() []byte { return text }, nil
 }
 
-// saver is what keeps a good document for the next run; nil: nothing is to be kept. A ring holds secrets, and
-// is kept sealed or not at all. What it returns is what went wrong, if anything.
-func (r *remote) saver(text []byte) func() string {
-	sealed := r.ring != nil && r.keyIndex >= 0
-	if r.keep == "" || sealed && r.seal == nil {
-		return nil
+// toSave notes that a good document is to be kept for the next run, if it is not that already. A ring holds
+// secrets, and is kept sealed or not at all. mu is held.
+func (r *remote) toSave(text []byte) {
+	path, seal, sum := r.keep, r.seal, digest(text)
+	if path == "" || r.isRing() && seal == nil || sum == r.saved {
+		return
 	}
-	path, seal := r.keep, r.seal
-	return func() string {
+	r.saved = sum
+	r.save = func() string {
 		var err error
-		if sealed {
+		if seal != nil {
 			text, err = sealText(seal(), path, text)
+		}
+		if err == nil && len(text) > source.MaxSize {
+			err = errors.New("the document is too long to be kept; make it shorter")
 		}
 		if err == nil {
 			err = source.Write(path, text)
@@ -61,33 +66,107 @@ func (r *remote) saver(text []byte) func() string {
 	}
 }
 
-// restore takes the document that an earlier run has kept for the gate of this name, if there is one and it is
-// still good.
-func (g *Gate) restore(r *remote, name string) {
-	if r.keep == "" || !r.status.Good.IsZero() || r.status.Failure != "" || r.keyIndex >= 0 && r.ring != nil && r.seal == nil {
-		return
+// beginSave is what keeps the last good document, if it is to be kept and no other call is about it.
+func (g *Gate) beginSave(r *remote) func() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if r.saving || r.save == nil {
+		return nil
 	}
-	info, err := os.Stat(r.keep)
-	if err != nil {
-		return // there is none
-	}
-	text, _, err := source.Read("file:" + r.keep)
-	if err == nil && r.keyIndex >= 0 && r.ring != nil {
-		text, err = openSealed(r.seal(), r.keep, text)
-	}
-	if err == nil && r.keyIndex < 0 {
-		err = g.takeControl(r, string(text))
-	} else if err == nil {
-		if r.remake, r.version, err = r.read(text, name, g.o.Now()); err == nil {
-			r.entry, err = r.remake(r.key)
+	save := r.save
+	r.saving, r.save = true, nil
+	return save
+}
+
+// endSave notes what came of keeping a document, and returns what keeps a newer one, if one has come meanwhile:
+// an older one never replaces it. What has failed is tried again after the next fetch.
+func (g *Gate) endSave(r *remote, done func() string, failure string) func() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r.saveFail = failure
+	next := r.save
+	r.save = nil
+	if next == nil {
+		r.saving = false
+		if failure != "" {
+			r.save = done
 		}
 	}
-	if err != nil {
-		r.remake, r.entry = nil, entry{}
-		r.status.Failure = "what an earlier run has kept: " + err.Error()
-		return
+	return next
+}
+
+// keepFailure is what keeps documents from being kept; empty: nothing. mu is held.
+func (g *Gate) keepFailure() string {
+	var all []string
+	for _, r := range g.remotes {
+		if r.saveFail != "" {
+			all = append(all, r.field+": "+r.saveFail)
+		}
 	}
-	r.status.Good, r.status.Kept = info.ModTime(), true
+	return strings.Join(all, "; ")
+}
+
+// readKept reads what an earlier run has kept, unless something newer is known; nil: nothing. The text stays in the
+// function.
+func (g *Gate) readKept(r *remote) func() ([]byte, time.Time, error) {
+	if r.isRing() && r.seal == nil || !g.lacks(r) || gone(r.keep) {
+		return nil
+	}
+	var text []byte
+	var written time.Time
+	info, err := os.Stat(r.keep)
+	if err == nil {
+		written = info.ModTime()
+		text, _, err = source.Read("file:" + r.keep)
+	}
+	if err == nil && r.seal != nil {
+		text, err = openSealed(r.seal(), r.keep, text)
+	}
+	return func() ([]byte, time.Time, error) { return text, written, err }
+}
+
+// lacks reports whether nothing is known of what a remote would bring.
+func (g *Gate) lacks(r *remote) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.unknown(g.known(r.kind()))
+}
+
+// unknown is lacks of a remote in force, or of nil. mu is held.
+func (g *Gate) unknown(r *remote) bool {
+	switch {
+	case r == nil:
+		return true
+	case r.isControl() && g.control[Remote].Version > 0 || r.held.remake != nil:
+		return false
+	}
+	return r.status.Failure == ""
+}
+
+// restore takes the documents into force that an earlier run has kept for the gate of this name, as far as nothing
+// newer has come meanwhile. mu is held.
+func (g *Gate) restore() {
+	for _, r := range g.remotes {
+		if r.kept != nil && g.unknown(r) {
+			if err := g.reopen(r); err != nil {
+				g.failed(r, "what an earlier run has kept: "+err.Error())
+			}
+		}
+		r.kept = nil
+	}
+}
+
+// reopen takes a document into force that an earlier run has kept. mu is held.
+func (g *Gate) reopen(r *remote) error {
+	text, written, err := r.kept()
+	if err != nil {
+		return err
+	}
+	if err := g.take(r, text); err != nil {
+		return err
+	}
+	r.saved, r.status.Good, r.status.Kept = digest(text), written, true
+	return nil
 }
 
 // aead is AES-256-GCM under the SHA-256 of a secret.

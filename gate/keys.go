@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strconv"
@@ -18,7 +17,7 @@ type entry struct {
 	keys   []jose.Key
 	status []KeyStatus // parallel to keys
 	ids    []string    // parallel to keys: tell the same key from another of its name
-	digest [sha256.Size]byte
+	digest string      // tells whether anything has changed
 }
 
 // entries are the policy's keys in its order.
@@ -40,12 +39,12 @@ func (e entries) keys() []jose.Key {
 }
 
 // sum tells whether any of what was read has changed.
-func (e entries) sum() []byte {
-	sum := sha256.New()
+func (e entries) sum() string {
+	sum := ""
 	for _, one := range e {
-		sum.Write(one.digest[:])
+		sum += one.digest + "/"
 	}
-	return sum.Sum(nil)
+	return sum
 }
 
 // date notes since when each key is in force: those that were before stay what they were. It returns what
@@ -67,16 +66,13 @@ func (e entries) date(before map[string]time.Time, now time.Time) (since map[str
 	return since, status
 }
 
-// resolveKeys reads every key a policy names. Of those that are fetched it takes what came last. All problems
-// are found, and none quotes what was read.
-func resolveKeys(policy *config.Policy, read func(string) ([]byte, []string, error), fetched map[string]*remote) (entries, []config.Problem) {
-	all := make(entries, len(policy.Keys))
+// readKeys reads every key a policy names, but those behind URLs. All problems are found, and none quotes what
+// was read.
+func readKeys(keys []config.Key, read func(string) ([]byte, []string, error)) (entries, []config.Problem) {
+	all := make(entries, len(keys))
 	var problems []config.Problem
-	for i, k := range policy.Keys {
+	for i, k := range keys {
 		if k.Remote() != "" {
-			if r := fetched[keySource(k)]; r != nil {
-				all[i] = r.entry
-			}
 			continue
 		}
 		field, reference := "secret", k.Secret
@@ -110,16 +106,16 @@ func readEntry(k config.Key, text []byte) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
-	e := entry{digest: sha256.Sum256(text)}
+	e := entry{digest: digest(text)}
 	for _, key := range keys {
-		e.add(key, k.NotBefore, k.NotAfter, sha256.Sum256(text))
+		e.add(key, k.NotBefore, k.NotAfter, e.digest)
 	}
 	return e, nil
 }
 
-// readRing turns the keys of a ring into an entry.
-func readRing(k config.Key, ring config.Ring, text []byte) (entry, error) {
-	e := entry{digest: sha256.Sum256(text)}
+// readRing turns the keys of a ring into an entry: the same one for the same keys, signed again or not.
+func readRing(k config.Key, ring config.Ring) (entry, error) {
+	e := entry{digest: digest([]byte(fmt.Sprintf("%#v", ring.Keys)))}
 	for i, member := range ring.Keys {
 		reference := member.Secret + member.PublicKey
 		plain := []byte(strings.TrimPrefix(reference, "inline:"))
@@ -128,7 +124,7 @@ func readRing(k config.Key, ring config.Ring, text []byte) (entry, error) {
 			return entry{}, errors.New(fmt.Sprintf("keys[%d]: ", i) + err.Error())
 		}
 		notBefore, notAfter := later(k.NotBefore, member.NotBefore), earlier(k.NotAfter, member.NotAfter)
-		e.add(keys[0].Member(k.Name, k.Name+"/"+member.Name), notBefore, notAfter, sha256.Sum256(plain))
+		e.add(keys[0].Member(k.Name, k.Name+"/"+member.Name), notBefore, notAfter, digest(plain))
 	}
 	return e, nil
 }
@@ -148,10 +144,10 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-func (e *entry) add(key jose.Key, notBefore, notAfter time.Time, digest [sha256.Size]byte) {
+func (e *entry) add(key jose.Key, notBefore, notAfter time.Time, sum string) {
 	key = key.Window(notBefore, notAfter)
 	e.keys = append(e.keys, key)
-	e.ids = append(e.ids, key.Name()+"\x00"+string(digest[:]))
+	e.ids = append(e.ids, key.Name()+"\x00"+sum)
 	e.status = append(e.status, KeyStatus{
 		Name: key.Name(), Kid: key.Kid(), Alg: key.Alg(), NotBefore: notBefore, NotAfter: notAfter, key: key,
 	})
@@ -181,22 +177,24 @@ func parseKey(k config.Key, text []byte) ([]jose.Key, error) {
 
 const maxLabel = 64 // bytes of a kid in a key's name
 
-// label is what a set's key is called in it: its kid, or else its number from 1.
+// label is what a set's key is called in it: its kid, or else # and its number from 1, which no other key's label
+// can be.
 func label(kid string, i int) string {
-	if kid == "" || len(kid) > maxLabel || !isFieldValue(kid) {
-		return strconv.Itoa(i + 1)
+	if kid == "" || len(kid) > maxLabel || kid[0] == '#' || !isFieldValue(kid) {
+		return "#" + strconv.Itoa(i+1)
 	}
 	return kid
 }
 
-// controlKeys reads the public keys that remote documents are signed with: P-256, in PEM form.
-func controlKeys(c config.ControlSources, read func(string) ([]byte, []string, error)) (*jose.Ring, []config.Problem) {
+// controlKeys reads the public keys that remote documents are signed with: P-256, in PEM form. texts changes with
+// them.
+func controlKeys(c config.ControlSources, read func(string) ([]byte, []string, error)) (ring *jose.Ring, texts string, problems []config.Problem) {
 	var keys []jose.Key
-	var problems []config.Problem
 	for i, reference := range c.Keys {
 		path := fmt.Sprintf("control.keys[%d]", i)
 		text, _, err := read(reference)
 		if err == nil {
+			texts += string(text) + "\x00"
 			var key jose.Key
 			if key, err = jose.NewPublic(path, jose.ES256, "", text); err == nil {
 				keys = append(keys, key)
@@ -210,5 +208,5 @@ func controlKeys(c config.ControlSources, read func(string) ([]byte, []string, e
 	if err != nil {
 		problems = append(problems, config.Problem{Path: "control.keys", Text: err.Error()})
 	}
-	return ring, problems
+	return ring, texts, problems
 }

@@ -11,6 +11,7 @@ import (
 // Status is what an operator may see of a gate. It holds no secrets.
 type Status struct {
 	Name        string           // of the gate
+	Now         time.Time        // the gate's clock at the moment of asking
 	Mode        config.Mode      // in force for requests that no route matches
 	Routes      []RouteStatus    // in the policy's order, and last what holds for requests that none matches
 	Keys        []KeyStatus      // in the policy's order; a set has one entry for each key
@@ -21,8 +22,9 @@ type Status struct {
 	Problems    []config.Problem // what the last refresh found, warnings included
 	Local       config.Control   // the local control document; it may have ended
 	Remote      config.Control   // the remote one; it may have ended
+	File        string           // the path of the local control document; empty: none
 	FileProblem string           // what keeps the local control document from being put into force; empty: nothing
-	KeepFailure string           // what kept the last fetched document from being kept; empty: nothing
+	KeepFailure string           // what kept fetched documents from being kept for the next run; empty: nothing
 }
 
 // RouteStatus is what a route does now.
@@ -58,9 +60,9 @@ func (g *Gate) Status() Status {
 	s := g.snapshot()
 	now := g.o.Now()
 	status := Status{
-		Name: s.policy.Name, Generation: g.generation, Loaded: g.loaded, Failing: g.failing,
+		Name: s.policy.Name, Now: now, File: s.policy.Control.File, Generation: g.generation, Loaded: g.loaded, Failing: g.failing,
 		Problems: append([]config.Problem(nil), g.problems...), Local: g.control[Local], Remote: g.control[Remote],
-		FileProblem: g.file.problem, KeepFailure: g.keepFailure, Routes: s.routes(g.control, now),
+		FileProblem: g.file.problem, KeepFailure: g.keepFailure(), Routes: s.routes(g.control, now),
 	}
 	status.Mode = status.Routes[len(status.Routes)-1].Mode
 	for _, key := range s.keys {
@@ -86,8 +88,10 @@ func (s *snapshot) routes(control [2]config.Control, now time.Time) []RouteStatu
 	}
 	var all []RouteStatus
 	for _, route := range append(append([]config.Route(nil), s.policy.Routes...), config.Route{Rule: s.policy.Default}) {
-		one := RouteStatus{Name: route.Name, Exempt: route.Exempt, Own: route.Mode, Says: "policy",
-			Mode: c.Effective(route.Name, route.Mode), Rollout: c.EffectiveRollout(route.Name, route.Rollout)}
+		one := RouteStatus{Name: route.Name, Exempt: route.Exempt, Own: route.Mode, Mode: route.Mode, Rollout: route.Rollout, Says: "policy"}
+		if !route.Exempt {
+			one.Mode, one.Rollout = c.Effective(route.Name, route.Mode), c.EffectiveRollout(route.Name, route.Rollout)
+		}
 		if one.Mode != route.Mode || one.Rollout != route.Rollout {
 			one.Says = says
 		}

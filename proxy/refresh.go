@@ -7,23 +7,33 @@ import (
 	"time"
 
 	"github.com/approovgate/approovgate/config"
+	"github.com/approovgate/approovgate/internal/host"
 )
 
-// refresh keeps the gate at what its files say, until ctx ends: it reads them every few seconds, and at
-// once whenever Reload says so.
-func (p *Proxy) refresh(ctx context.Context) {
-	tick := time.NewTicker(refreshInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-p.Reload:
-			p.reload(ctx, true)
-		case <-tick.C:
-			p.reload(ctx, false)
-		}
+// newKeeper is what keeps the gate at what its files and sources say.
+func (p *Proxy) newKeeper() *host.Keeper {
+	k := &host.Keeper{Gate: p.gate, Refresh: p.reload, Files: p.files, Reload: p.Reload, Log: p.Log, Now: p.Now}
+	if p.unwatched {
+		k.Files = nil
 	}
+	return k
+}
+
+// files are those that reload reads.
+func (p *Proxy) files() []string {
+	files := p.loader.Files()
+	if p.certificate != nil {
+		files = append(files, p.certificate.cert, p.certificate.key)
+	}
+	if p.upstream != nil {
+		files = append(files, named(p.upstream.config.TLS.CA, p.upstream.config.TLS.Cert, p.upstream.config.TLS.Key)...)
+	}
+	return files
+}
+
+// named are the paths that are not empty.
+func named(paths ...string) []string {
+	return slices.DeleteFunc(paths, func(path string) bool { return path == "" })
 }
 
 // refreshCertificates reads the files of certificates again. It reports problems, with complete paths, and

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -26,24 +27,29 @@ const (
 // Remote is a document behind an https:// URL. It is safe for concurrent use and keeps a connection open
 // between requests: see Close.
 type Remote struct {
-	url    string
-	client *http.Client
-	token  func() (string, error) // nil: none
+	url      string
+	client   *http.Client
+	settings *tls.Config
+	token    func() (string, error) // nil: none
 }
 
-// NewRemote makes a Remote. authorities are the certificates in PEM form that the server's must be signed by;
-// nil: the system's. token is asked for a bearer token (RFC 6750 §2.1) before every request; nil: none is sent.
-func NewRemote(url string, authorities []byte, token func() (string, error)) (*Remote, error) {
-	if !strings.HasPrefix(url, "https://") {
-		return nil, errors.New("the URL must begin with https://")
+// Authorities are the certificates in a text in PEM form.
+func Authorities(text []byte) (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, errors.New("holds no certificate in PEM form; name the authority's own file")
 	}
-	settings := &tls.Config{MinVersion: tls.VersionTLS12}
-	if authorities != nil {
-		settings.RootCAs = x509.NewCertPool()
-		if !settings.RootCAs.AppendCertsFromPEM(authorities) {
-			return nil, errors.New("holds no certificate in PEM form; name the authority's own file")
-		}
+	return pool, nil
+}
+
+// NewRemote makes a Remote. The server's certificate must be signed by one of authorities; nil: the system's.
+// token is asked for a bearer token (RFC 6750 §2.1) before every request; nil: none is sent.
+func NewRemote(address string, authorities *x509.CertPool, token func() (string, error)) (*Remote, error) {
+	parsed, err := url.Parse(address)
+	if err != nil || !strings.HasPrefix(address, "https://") || parsed.Hostname() == "" {
+		return nil, errors.New("is not a URL such as https://control.example.com/documents/edge")
 	}
+	settings := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authorities}
 	transport := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		TLSClientConfig:        settings,
@@ -53,8 +59,12 @@ func NewRemote(url string, authorities []byte, token func() (string, error)) (*R
 		MaxResponseHeaderBytes: maxResponseHeader,
 	}
 	stay := func(_ *http.Request, _ []*http.Request) error { return http.ErrUseLastResponse }
-	return &Remote{url: url, client: &http.Client{Transport: transport, CheckRedirect: stay}, token: token}, nil
+	return &Remote{url: address, client: &http.Client{Transport: transport, CheckRedirect: stay}, settings: settings, token: token}, nil
 }
+
+// JudgeBy makes now the clock that the server's certificate is judged by, in place of time.Now. It must be called
+// before the first Fetch.
+func (r *Remote) JudgeBy(now func() time.Time) { r.settings.Time = now }
 
 // Close ends the connection that is kept open.
 func (r *Remote) Close() { r.client.CloseIdleConnections() }
@@ -73,7 +83,7 @@ func (r *Remote) Fetch(ctx context.Context, tag string) (Fetched, error) {
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
 	if err != nil {
-		return Fetched{}, errors.New("the URL is not valid")
+		return Fetched{}, errors.New("the URL is not valid") // NewRemote has seen to it
 	}
 	if r.token != nil {
 		token, err := r.token()
@@ -117,19 +127,53 @@ func fetchHint(status int) string {
 		return "; is the bearer token right?"
 	case status == http.StatusNotFound:
 		return "; is the path right?"
+	case status == http.StatusNotModified:
+		return ", although no tag was sent"
 	case status >= 300 && status < 400:
 		return "; redirects are not followed: name the final URL"
 	}
 	return ""
 }
 
-// fetchFailed is why there was no answer, without the URL, which may hold what no log should.
+// fetchFailed is why there was no answer. It repeats neither the URL nor what the server sent, which may hold
+// what no log should, nor what differs each time: a failure that lasts reads the same.
 func fetchFailed(ctx context.Context, err error) error {
 	if ctx.Err() == context.DeadlineExceeded {
 		return fmt.Errorf("no complete answer within %v", FetchTimeout)
 	}
-	if at, ok := err.(*url.Error); ok {
-		err = at.Err
+	text := ""
+	for inner := err; inner != nil && text == ""; inner = errors.Unwrap(inner) {
+		text = plainly(inner)
 	}
-	return errors.New("no answer: " + err.Error())
+	if text == "" {
+		if at, ok := err.(*url.Error); ok {
+			err = at.Err
+		}
+		text = strings.TrimRight(strings.SplitN(err.Error(), `"`, 2)[0], " :") // from there on it is the server's
+	}
+	return errors.New("no answer: " + text)
+}
+
+// plainly says what the errors mean that are met most; empty: it is none of them.
+func plainly(err error) string {
+	switch at := err.(type) {
+	case *net.DNSError:
+		return "the name " + at.Name + " cannot be resolved"
+	case *net.OpError:
+		if _, ok := at.Err.(*net.DNSError); !ok {
+			shared := *at
+			shared.Source = nil // our port, another one each time
+			return shared.Error()
+		}
+	case x509.UnknownAuthorityError:
+		return "its certificate is signed by an authority that is not trusted; name its authority in ca"
+	case x509.CertificateInvalidError:
+		if at.Reason == x509.Expired {
+			return "its certificate has expired or is not valid yet; renew it, or set the clock"
+		}
+	}
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return "the connection was cut"
+	}
+	return ""
 }

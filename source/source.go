@@ -82,7 +82,7 @@ func readFile(path string) ([]byte, []string, error) {
 	case len(text) > MaxSize:
 		return nil, nil, fmt.Errorf("file %s has more than %d bytes; is it the right file?", path, MaxSize)
 	case len(text) == 0:
-		return nil, nil, fmt.Errorf("file %s is empty; write the secret into it", path)
+		return nil, nil, fmt.Errorf("file %s is empty; write into it what belongs there", path)
 	}
 	return text, warnings, nil
 }

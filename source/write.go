@@ -1,13 +1,23 @@
 package source
 
 import (
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 )
 
 // Write replaces the file at path with text in one step, readable and writable by its owner alone: after a
-// crash or on a full disk either the old text is there or the new one. An error names what could not be done.
+// crash or on a full disk either the old text is there or the new one. An error names the file and the reason.
 func Write(path string, text []byte) error {
+	if err := replace(path, text); err != nil {
+		return fmt.Errorf("%s cannot be written: %v", path, cause(err))
+	}
+	return nil
+}
+
+func replace(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".approovgate-*") // made with mode 0600
 	if err != nil {
 		return err
@@ -26,10 +36,29 @@ func Write(path string, text []byte) error {
 		_ = os.Remove(f.Name()) // what is left of it helps nobody
 		return err
 	}
-	folder, err := os.Open(filepath.Dir(path))
+	return syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes a renaming last. Windows does not need it and does not allow it.
+func syncFolder(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	folder, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer folder.Close()
 	return folder.Sync()
+}
+
+// cause is an error without the path, which may be that of a temporary file and so another one each time.
+func cause(err error) error {
+	if at, ok := err.(*fs.PathError); ok {
+		return at.Err
+	}
+	if at, ok := err.(*os.LinkError); ok {
+		return at.Err
+	}
+	return err
 }

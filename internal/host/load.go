@@ -14,8 +14,9 @@ import (
 // Document is a gate policy as a host found it.
 type Document struct {
 	Policy config.Policy
-	Prefix string // what stands before the paths of its problems: "policy." or "policy.yaml: "
-	Dir    string // where relative file: references start; empty: the working directory
+	Prefix string   // what stands before the paths of its problems: "policy." or "policy.yaml: "
+	Dir    string   // where relative file: references start; empty: the working directory
+	Files  []string // it was read from; Loader.Files names them too
 }
 
 // Loader feeds a gate from a host's documents, and says where the user finds what is wrong.
@@ -48,6 +49,32 @@ func (l *Loader) Policy() config.Policy {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.current.Policy
+}
+
+// Files are those that the policy as last read, be it in force or not, was read from or refers to.
+func (l *Loader) Files() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	policy := l.current.Policy
+	files := append([]string(nil), l.current.Files...)
+	for _, path := range []string{policy.Control.File, policy.Control.CA} {
+		if path != "" {
+			files = append(files, path)
+		}
+	}
+	references := append([]string{policy.Control.Token, policy.Control.Seal}, policy.Control.Keys...)
+	for _, k := range policy.Keys {
+		if k.CA != "" {
+			files = append(files, k.CA)
+		}
+		references = append(references, k.Secret, k.PublicKey, k.JWKS)
+	}
+	for _, reference := range references {
+		if path, isFile := strings.CutPrefix(reference, "file:"); isFile {
+			files = append(files, below(l.current.Dir, path))
+		}
+	}
+	return files
 }
 
 // load is a gate's Load: it reads, and makes the policy's relative paths start at its folder.
@@ -84,6 +111,7 @@ func (l *Loader) keyProblems(o gate.Options) []config.Problem {
 		}
 	}
 	o.Load = func() (config.Policy, []config.Problem) { return config.Policy{Keys: document.Policy.Keys}, nil }
+	o.Notify = nil
 	_, problems := gate.New(o)
 	var found []config.Problem
 	for _, p := range problems {

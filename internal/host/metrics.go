@@ -18,8 +18,8 @@ type Metrics struct {
 	reloads  *prometheus.CounterVec
 }
 
-// NewMetrics makes the metrics of a gate in a registry of their own.
-func NewMetrics(g *gate.Gate) *Metrics {
+// NewMetrics makes the metrics of a gate, and more of its host's, in a registry of their own.
+func NewMetrics(g *gate.Gate, more ...prometheus.Collector) *Metrics {
 	m := &Metrics{Registry: prometheus.NewRegistry(), reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "approovgate_config_reloads_total",
 		Help: "Attempts to take a changed policy or key into force, by result: success or failure.",
@@ -29,6 +29,7 @@ func NewMetrics(g *gate.Gate) *Metrics {
 	}
 	m.Registry.MustRegister(m.reloads, gateCollector{g}, buildInfo(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.Registry.MustRegister(more...)
 	return m
 }
 
@@ -69,7 +70,7 @@ var (
 
 // Describe announces the metrics of a gate.
 func (c gateCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{decisionsDesc, unboundDesc, loadedDesc, failingDesc, keysDesc, keyUsableDesc, keyLoadedDesc, keyEndDesc} {
+	for _, d := range append([]*prometheus.Desc{decisionsDesc, unboundDesc, loadedDesc, failingDesc, keysDesc, keyUsableDesc, keyLoadedDesc, keyEndDesc}, controlDescs...) {
 		out <- d
 	}
 }
@@ -97,6 +98,9 @@ func (c gateCollector) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(loadedDesc, prometheus.GaugeValue, float64(status.Loaded.UnixMilli())/1000)
 	out <- prometheus.MustNewConstMetric(failingDesc, prometheus.GaugeValue, failing)
 	collectKeys(status.Keys, out)
+	collectUses(status.Keys, out)
+	collectControl(&status, out)
+	collectSources(&status, out)
 	for _, usable := range []bool{true, false} {
 		out <- prometheus.MustNewConstMetric(keysDesc, prometheus.GaugeValue, float64(keys[usable]), strconv.FormatBool(usable))
 	}

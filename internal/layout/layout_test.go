@@ -31,12 +31,13 @@ var dialect = map[string][]string{
 // arrows are what compiled packages may reach, at any depth, beside themselves: packages of the project
 // and modules.
 var arrows = map[string]struct{ packages, modules []string }{
-	"mint":             {[]string{"jose", "token"}, []string{"github.com/golang-jwt/jwt/v5"}},
-	"internal/host":    {gateSide("internal/host"), hostModules},
-	"internal/logline": {nil, nil},
-	"internal/tracing": {nil, tracingModules},
-	"proxy":            {gateSide("internal/h1", "internal/host", "internal/logline", "internal/tracing", "proxy"), append(tracingModules, proxyModules...)},
-	"cmd/approovgate": {gateSide("internal/h1", "internal/host", "internal/logline", "internal/sdnotify", "internal/tracing", "proxy", "cmd/approovgate"),
+	"mint":                 {[]string{"jose", "token"}, []string{"github.com/golang-jwt/jwt/v5"}},
+	"internal/host":        {gateSide("internal/host"), hostModules},
+	"internal/controlsign": {[]string{"config", "jose", "source"}, nil},
+	"internal/logline":     {nil, nil},
+	"internal/tracing":     {nil, tracingModules},
+	"proxy":                {gateSide("internal/h1", "internal/host", "internal/logline", "internal/tracing", "proxy"), append(tracingModules, proxyModules...)},
+	"cmd/approovgate": {gateSide("internal/controlsign", "internal/h1", "internal/host", "internal/logline", "internal/sdnotify", "internal/tracing", "proxy", "cmd/approovgate"),
 		append(append([]string{"github.com/coreos/go-systemd/v22"}, tracingModules...), proxyModules...)},
 	"internal/layout": {nil, nil},
 }
@@ -49,7 +50,7 @@ var tracingModules = []string{
 }
 
 var hostModules = []string{
-	"github.com/beorn7/perks", "github.com/cespare/xxhash/v2", "github.com/hashicorp/golang-lru/v2", "github.com/munnerz/goautoneg",
+	"github.com/beorn7/perks", "github.com/cespare/xxhash/v2", "github.com/fsnotify/fsnotify", "github.com/hashicorp/golang-lru/v2", "github.com/munnerz/goautoneg",
 	"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "github.com/prometheus/common",
 	"github.com/prometheus/procfs", "go.yaml.in/yaml/v3", "golang.org/x/sys", "google.golang.org/protobuf",
 }
