@@ -24,6 +24,7 @@ test: ## run all tests, compiled and interpreted
 lint: ## check format, vet and staticcheck
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
 	$(GO) vet ./...
+	$(GO) vet -tags approovgate_testclock ./cmd/approovgate
 	$(GO) run $(STATICCHECK) ./...
 	for module in internal/yaegitest internal/e2e deploy/kubernetes/check; do (cd $$module && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...) || exit 1; done
 

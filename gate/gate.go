@@ -51,14 +51,15 @@ type Options struct {
 
 // Gate answers requests with the last good policy. It is safe for concurrent use.
 type Gate struct {
+	// These stand first, where 32-bit machines can change them by atomic operations.
+	nextDue    int64 // atomic: when Poll has something to do, on the elapsed clock
+	nextEarly  int64 // atomic: the same, if unknownKid is set
+	unknownKid int32 // atomic: 1: a token named a key that a source may have by now
+
 	o        Options
 	live     atomic.Value // *snapshot
 	counters *counters
 	hide     func(device string) string // a device id as logs may show it
-
-	nextDue    int64 // atomic: when Poll has something to do, on the elapsed clock
-	nextEarly  int64 // atomic: the same, if unknownKid is set
-	unknownKid int32 // atomic: 1: a token named a key that a source may have by now
 
 	reading sync.Mutex // held by Refresh alone, also while a disk keeps it waiting
 
@@ -115,7 +116,7 @@ func New(o Options) (*Gate, []config.Problem) {
 		o.Elapsed = func() time.Duration { return time.Since(start) }
 	}
 	if o.ParseControl == nil {
-		o.ParseControl = parseJSON
+		o.ParseControl = ParseJSON
 	}
 	if o.Notify == nil {
 		o.Notify = func(_ Event) {}

@@ -237,3 +237,12 @@ func details(d *engine.Decision) string {
 	}
 	return string(text)
 }
+
+// AppVersion is what the app says its version is, in the header of the policy's report.app_version; empty:
+// nothing. It is a client's text.
+func (a *Answer) AppVersion(r *http.Request) string {
+	if name := a.s.policy.Report.AppVersion; name != "" {
+		return r.Header.Get(name)
+	}
+	return ""
+}

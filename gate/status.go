@@ -11,6 +11,7 @@ import (
 // Status is what an operator may see of a gate. It holds no secrets.
 type Status struct {
 	Name        string           // of the gate
+	Now         time.Time        // the gate's clock at the moment of asking
 	Mode        config.Mode      // in force for requests that no route matches
 	Routes      []RouteStatus    // in the policy's order, and last what holds for requests that none matches
 	Keys        []KeyStatus      // in the policy's order; a set has one entry for each key
@@ -21,6 +22,7 @@ type Status struct {
 	Problems    []config.Problem // what the last refresh found, warnings included
 	Local       config.Control   // the local control document; it may have ended
 	Remote      config.Control   // the remote one; it may have ended
+	File        string           // the path of the local control document; empty: none
 	FileProblem string           // what keeps the local control document from being put into force; empty: nothing
 	KeepFailure string           // what kept fetched documents from being kept for the next run; empty: nothing
 }
@@ -58,7 +60,7 @@ func (g *Gate) Status() Status {
 	s := g.snapshot()
 	now := g.o.Now()
 	status := Status{
-		Name: s.policy.Name, Generation: g.generation, Loaded: g.loaded, Failing: g.failing,
+		Name: s.policy.Name, Now: now, File: s.policy.Control.File, Generation: g.generation, Loaded: g.loaded, Failing: g.failing,
 		Problems: append([]config.Problem(nil), g.problems...), Local: g.control[Local], Remote: g.control[Remote],
 		FileProblem: g.file.problem, KeepFailure: g.keepFailure(), Routes: s.routes(g.control, now),
 	}

@@ -70,13 +70,16 @@ func (k Key) Member(set, name string) Key {
 }
 
 // Window is a copy of k that is used from notBefore up to, not including, notAfter. A zero time leaves
-// that side open. Windows count whole seconds.
+// that side open. Windows count whole seconds, those in which they begin and end included.
 func (k Key) Window(notBefore, notAfter time.Time) Key {
 	if !notBefore.IsZero() {
 		k.notBefore = notBefore.Unix()
 	}
 	if !notAfter.IsZero() {
 		k.notAfter = notAfter.Unix()
+		if notAfter.Nanosecond() > 0 {
+			k.notAfter++
+		}
 	}
 	return k
 }

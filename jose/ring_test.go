@@ -84,6 +84,9 @@ func TestKeyWindows(t *testing.T) {
 		{"a window without a start has no start", time.Time{}, at(200), -5, ""},
 		{"a window without an end starts", at(100), time.Time{}, 99, jose.KeyUnknown},
 		{"a window without an end has no end", at(100), time.Time{}, 1 << 40, ""},
+		{"in the second in which the window ends it is open", at(100), at(200).Add(time.Millisecond), 200, ""},
+		{"in the second after that it is closed", at(100), at(200).Add(time.Millisecond), 201, jose.KeyUnknown},
+		{"in the second in which the window begins it is open", at(100).Add(time.Millisecond), at(200), 100, ""},
 		{"a window that ends before it starts is never open", at(200), at(100), 150, jose.KeyUnknown},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -106,6 +106,7 @@ func readAuthorities(path string) (*x509.CertPool, []byte, error) {
 // serverTLS is how listeners speak TLS.
 func (p *Proxy) serverTLS() *tls.Config {
 	c := &tls.Config{
+		Time:       p.Now,
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {

@@ -28,13 +28,20 @@ const policyFileOfTest = `keys: [{name: account, alg: HS256, secret: "file:accou
 // runFiles starts a proxy from files in a folder of its own, which it returns.
 func runFiles(t *testing.T) (*rig, string) {
 	t.Helper()
+	r, dir := newFiles(t)
+	r.start()
+	return r, dir
+}
+
+// newFiles makes one that is not started yet.
+func newFiles(t *testing.T) (*rig, string) {
+	t.Helper()
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "gate.yaml"), strings.Replace(gateFileOfTest, "UPSTREAM", newUpstream(t, nil).URL, 1))
 	write(t, filepath.Join(dir, "policy.yaml"), policyFileOfTest)
 	write(t, filepath.Join(dir, "account.secret"), base64.StdEncoding.EncodeToString(testSecret))
 	r := &rig{t: t, log: newLogBook(), reload: make(chan os.Signal)}
 	r.proxy = &Proxy{File: filepath.Join(dir, "gate.yaml"), Reload: r.reload, Log: NewLogger(r.log, Log{Level: slog.LevelDebug}), unwatched: true}
-	r.start()
 	return r, dir
 }
 

@@ -54,12 +54,21 @@ type rig struct {
 	status  string // of the status listener
 	log     *logBook
 	reload  chan os.Signal
+	onReady func()       // called when the proxy is ready; nil: nothing is
 	stop    func() error // ends the proxy and returns what Run returned; may be called again
 }
 
 // run starts a proxy for upstream with a policy (keys are added where there are none) and changes to
 // the proxy made by with.
 func run(t *testing.T, upstream string, policy map[string]any, with ...func(*Proxy)) *rig {
+	t.Helper()
+	r := newRig(t, upstream, policy, with...)
+	r.start()
+	return r
+}
+
+// newRig makes one that is not started yet.
+func newRig(t *testing.T, upstream string, policy map[string]any, with ...func(*Proxy)) *rig {
 	t.Helper()
 	tree := map[string]any{"listen": "127.0.0.1:0", "upstream": upstream, "status": "127.0.0.1:0", "log": map[string]any{"level": "debug", "sample": "0"},
 		"limits": map[string]any{"drain_delay": "0s"}, "policy": policy}
@@ -71,7 +80,6 @@ func run(t *testing.T, upstream string, policy map[string]any, with ...func(*Pro
 	for _, change := range with {
 		change(r.proxy)
 	}
-	r.start()
 	return r
 }
 
@@ -82,7 +90,12 @@ func (r *rig) start() {
 		r.t.Fatalf("Load: got %v, want no error", problems)
 	}
 	ready := make(chan Addresses, 1)
-	r.proxy.Ready = func(a Addresses) { ready <- a }
+	r.proxy.Ready = func(a Addresses) {
+		if r.onReady != nil {
+			r.onReady()
+		}
+		ready <- a
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.proxy.Run(ctx) }() // ended by stop

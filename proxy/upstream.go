@@ -32,7 +32,8 @@ const (
 type upstreamSide struct {
 	config Upstream
 	limits Limits
-	traced bool // requests may have spans
+	now    func() time.Time // judges certificates; nil: time.Now
+	traced bool             // requests may have spans
 
 	live atomic.Pointer[http.Transport]
 
@@ -45,8 +46,8 @@ type upstreamSide struct {
 	stats   *upstreamStats
 }
 
-func newUpstreamSide(c Config) *upstreamSide {
-	u := &upstreamSide{config: c.Upstream, limits: c.Limits, stats: newUpstreamStats(), traced: c.Tracing.Endpoint != ""}
+func newUpstreamSide(c Config, now func() time.Time) *upstreamSide {
+	u := &upstreamSide{config: c.Upstream, limits: c.Limits, now: now, stats: newUpstreamStats(), traced: c.Tracing.Endpoint != ""}
 	if c.Upstream.lean() {
 		u.lean = &h1.Transport{
 			Dial:    func(ctx context.Context) (net.Conn, error) { return u.dial(ctx, "tcp", addressOf(c.Upstream.URL)) },
@@ -99,7 +100,7 @@ func (u *upstreamSide) transport(roots *x509.CertPool) *http.Transport {
 		protocols.SetHTTP1(true)
 		protocols.SetHTTP2(true)
 	}
-	secure := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, ServerName: u.config.TLS.ServerName}
+	secure := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, ServerName: u.config.TLS.ServerName, Time: u.now}
 	if u.client != nil {
 		secure.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return u.client.live.Load(), nil }
 	}

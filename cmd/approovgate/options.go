@@ -65,9 +65,9 @@ func (o options) usable() error {
 // proxy is the proxy that the flags ask for, not loaded yet.
 func (o options) proxy() *proxy.Proxy {
 	if o.config != "" {
-		return &proxy.Proxy{File: o.config}
+		return &proxy.Proxy{File: o.config, Now: clock()}
 	}
-	return &proxy.Proxy{Tree: o.tree()}
+	return &proxy.Proxy{Tree: o.tree(), Now: clock()}
 }
 
 // tree is the gate file that would mean the same as the flags.

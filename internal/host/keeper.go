@@ -94,7 +94,7 @@ func (k *Keeper) keepFiles(ctx context.Context) {
 	w := k.watch()
 	defer w.close()
 	for {
-		asked, caughtUp := false, false
+		asked := false
 		select {
 		case <-ctx.Done():
 			return
@@ -108,7 +108,6 @@ func (k *Keeper) keepFiles(ctx context.Context) {
 			w.failed(err, ok)
 			continue
 		case <-w.quiet.C:
-			caughtUp = w.catchUp
 			w.settled()
 		}
 		k.Refresh(ctx, asked)
@@ -116,8 +115,8 @@ func (k *Keeper) keepFiles(ctx context.Context) {
 			k.Gate.PollNow()
 			k.look()
 		}
-		if k.Files != nil && w.follow(k.Files()) && !caughtUp {
-			w.missed()
+		if k.Files != nil {
+			w.follow(k.Files())
 		}
 	}
 }
@@ -128,9 +127,7 @@ func (k *Keeper) watch() *watch {
 		return newWatch(nil)
 	}
 	w := newWatch(k.Log)
-	if w.follow(k.Files()) {
-		w.missed() // what has changed since they were read
-	}
+	w.follow(k.Files())
 	return w
 }
 

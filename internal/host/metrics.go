@@ -70,7 +70,7 @@ var (
 
 // Describe announces the metrics of a gate.
 func (c gateCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{decisionsDesc, unboundDesc, loadedDesc, failingDesc, keysDesc, keyUsableDesc, keyLoadedDesc, keyEndDesc} {
+	for _, d := range append([]*prometheus.Desc{decisionsDesc, unboundDesc, loadedDesc, failingDesc, keysDesc, keyUsableDesc, keyLoadedDesc, keyEndDesc}, controlDescs...) {
 		out <- d
 	}
 }
@@ -98,6 +98,9 @@ func (c gateCollector) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(loadedDesc, prometheus.GaugeValue, float64(status.Loaded.UnixMilli())/1000)
 	out <- prometheus.MustNewConstMetric(failingDesc, prometheus.GaugeValue, failing)
 	collectKeys(status.Keys, out)
+	collectUses(status.Keys, out)
+	collectControl(&status, out)
+	collectSources(&status, out)
 	for _, usable := range []bool{true, false} {
 		out <- prometheus.MustNewConstMetric(keysDesc, prometheus.GaugeValue, float64(keys[usable]), strconv.FormatBool(usable))
 	}

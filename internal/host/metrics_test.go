@@ -52,15 +52,23 @@ func TestMetricsTellWhatTheGateCounts(t *testing.T) {
 		"approovgate_config_last_success_timestamp_seconds 1.8e+09",
 		`approovgate_config_reloads_total{result="failure"} 2`,
 		`approovgate_config_reloads_total{result="success"} 1`,
+		`approovgate_control_active{slot="local"} 0`,
+		`approovgate_control_active{slot="remote"} 0`,
+		`approovgate_control_version{slot="local"} 0`,
+		`approovgate_control_version{slot="remote"} 0`,
 		`approovgate_decisions_total{action="forward",mode="enforce",reason="exempt",route="open",verdict="none"} 1`,
 		`approovgate_decisions_total{action="reject",mode="enforce",reason="token_missing",route="",verdict="fail"} 2`,
 		`approovgate_key_loaded_timestamp_seconds{key="account"} 1.8e+09`,
 		`approovgate_key_loaded_timestamp_seconds{key="old"} 1.8e+09`,
 		`approovgate_key_not_after_timestamp_seconds{key="old"} 1.7672256e+09`,
+		`approovgate_key_tokens_total{key="account"} 0`,
+		`approovgate_key_tokens_total{key="old"} 0`,
 		`approovgate_key_usable{key="account"} 1`,
 		`approovgate_key_usable{key="old"} 0`,
 		`approovgate_keys{usable="false"} 1`,
 		`approovgate_keys{usable="true"} 1`,
+		`approovgate_route_mode{mode="enforce",route="",says="policy"} 1`,
+		`approovgate_route_rollout_percent{route=""} 100`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %s, want %s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -182,7 +182,7 @@ func (b *book) lines(message string) []map[string]any {
 	return found
 }
 
-// keySets is a server of key sets: /good answers one, /hung does not answer.
+// keySets is a server of key sets: /good answers one, /hung does not answer, and there is nothing else.
 type keySets struct {
 	*httptest.Server
 	ca   string // its authority's file
@@ -205,13 +205,16 @@ func newKeySets(t *testing.T) *keySets {
 	set := `{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"one","x":"` + encode(point[1:33]) + `","y":"` + encode(point[33:]) + `"}]}`
 	s := &keySets{good: make(chan struct{}, 1000), hung: make(chan struct{}, 1000)}
 	s.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/hung" {
+		switch r.URL.Path {
+		case "/hung":
 			s.hung <- struct{}{}
 			<-r.Context().Done()
-			return
+		case "/good":
+			s.good <- struct{}{}
+			_, _ = io.WriteString(w, set) // a client that is gone needs none
+		default:
+			http.NotFound(w, r)
 		}
-		s.good <- struct{}{}
-		_, _ = io.WriteString(w, set) // a client that is gone needs none
 	}))
 	t.Cleanup(s.Close)
 	s.ca = filepath.Join(t.TempDir(), "ca.pem")

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ const (
 	quietFor   = 100 * time.Millisecond // after the last change, before the files are read: changes come in flocks
 	latest     = time.Second            // after the first one, however many follow
 	maxFolders = 64                     // that are watched; what lies in others is looked at every few seconds
+	maxCatchUp = 8                      // readings in a row because watches were new: a tree of folders may be growing
 	maxLinks   = 40                     // symbolic links on the way to a file, as Linux has it (path_resolution(7))
 )
 
@@ -28,9 +30,9 @@ type watch struct {
 	folders map[string]*folder // that are watched, by path without symbolic links
 	refused map[string]string  // folders that cannot be, with the reason
 
-	quiet   *time.Timer // fires when it is time to read the files
-	begun   time.Time   // when the first change that was not settled was heard of; zero: there is none
-	catchUp bool        // the files are to be read because watches are new, not because a change was heard of
+	quiet    *time.Timer // fires when it is time to read the files
+	begun    time.Time   // when the first change that was not settled was heard of; zero: there is none
+	catchUps int         // readings because watches were new, since the last change that was heard of
 }
 
 // folder is a folder that is watched.
@@ -97,41 +99,35 @@ func (w *watch) failed(err error, ok bool) {
 
 // changed notes that the files must be read, when their folders have been quiet for a moment.
 func (w *watch) changed() {
+	w.catchUps = 0
+	w.arm()
+}
+
+// missed notes that the files must be read because nobody watched some of them a moment ago.
+func (w *watch) missed() {
+	if w.catchUps < maxCatchUp {
+		w.catchUps++
+		w.arm()
+	}
+}
+
+func (w *watch) arm() {
 	now := time.Now()
 	if w.begun.IsZero() {
 		w.begun = now
 	}
-	w.catchUp = false
 	w.quiet.Reset(max(0, min(quietFor, w.begun.Add(latest).Sub(now))))
 }
 
-// missed notes that the files must be read because nobody watched them a moment ago.
-func (w *watch) missed() {
-	if w.begun.IsZero() {
-		w.changed()
-		w.catchUp = true
-	}
-}
-
 // settled notes that the files are being read.
-func (w *watch) settled() { w.begun, w.catchUp = time.Time{}, false }
+func (w *watch) settled() { w.begun = time.Time{} }
 
-// follow watches the folders of files, and of nothing else. It reports whether any of them is watched only
-// from now on.
-func (w *watch) follow(files []string) (added bool) {
+// follow watches the folders of files, and of nothing else. Where one of them is watched only from now on, what
+// has happened in it before must be read.
+func (w *watch) follow(files []string) {
 	if w.system == nil {
-		return false
+		return
 	}
-	for range maxLinks { // a folder may appear while its parent's watch begins
-		if !w.followOnce(files) {
-			return added
-		}
-		added = true
-	}
-	return added
-}
-
-func (w *watch) followOnce(files []string) (added bool) {
 	wanted := map[string]map[string]bool{}
 	for _, file := range files {
 		trail(file, func(dir, name string) {
@@ -141,6 +137,23 @@ func (w *watch) followOnce(files []string) (added bool) {
 			wanted[dir][name] = true
 		})
 	}
+	w.drop(wanted)
+	added := false
+	for dir, names := range wanted {
+		if f := w.folders[dir]; f != nil {
+			f.names = names
+		} else if w.add(dir, names) {
+			added = true
+		}
+	}
+	if added {
+		w.missed()
+	}
+}
+
+// drop ends the watches of folders that are not wanted, and of those that are no longer what they were: a folder of
+// this path may be another one by now.
+func (w *watch) drop(wanted map[string]map[string]bool) {
 	watched := w.system.WatchList()
 	for dir, f := range w.folders {
 		info, err := os.Stat(dir)
@@ -149,34 +162,28 @@ func (w *watch) followOnce(files []string) (added bool) {
 			delete(w.folders, dir)
 		}
 	}
-	for dir, names := range wanted {
-		if f := w.folders[dir]; f != nil {
-			f.names = names
-		} else if w.add(dir, names) {
-			added = true
+	for dir := range w.refused {
+		if wanted[dir] == nil {
+			delete(w.refused, dir)
 		}
 	}
-	return added
 }
 
-// add watches one folder more.
+// add watches one folder more, if that can be.
 func (w *watch) add(dir string, names map[string]bool) bool {
-	problem := ""
 	info, err := os.Stat(dir)
 	if err == nil && len(w.folders) >= maxFolders {
-		problem = "there are too many folders"
-	} else if err == nil {
+		err = fmt.Errorf("%d folders are watched already", maxFolders)
+	}
+	if err == nil {
 		err = w.system.Add(dir)
 	}
-	if err != nil {
-		problem = err.Error()
-	}
-	if problem == "" {
+	if err == nil {
 		w.folders[dir] = &folder{info: info, names: names}
 		delete(w.refused, dir)
 		return true
 	}
-	if w.refused[dir] != problem && len(w.refused) < maxFolders {
+	if problem := err.Error(); w.refused[dir] != problem {
 		w.refused[dir] = problem
 		w.log.Debug("a folder is not watched, only looked at every few seconds", "folder", dir, "error", problem)
 	}

@@ -141,18 +141,35 @@ func TestFilesThatAppearLaterAreReadWithoutATicker(t *testing.T) {
 
 func TestOtherFilesCauseNoRefresh(t *testing.T) {
 	k := startKept(t, kubernetesVolume)
-	k.watching()
-	for i := range 2000 {
+	w := newWatch(k.Log)
+	defer w.close()
+	w.follow(k.Files())
+	w.settled()
+	for i := range 1000 {
 		k.put(fmt.Sprintf("secrets/other%d", i%100), "noise")
+		k.put("secrets/.account", "noise")
+		k.put(".policy.yaml.swp", "noise")
 	}
 	for i := range 100 {
 		do(t, os.Remove(fmt.Sprintf("%s/secrets/other%d", k.dir, i)))
 	}
-	k.put(".next", onePolicy+"mode: log\n")
-	do(t, os.Rename(k.dir+"/.next", k.dir+"/policy.yaml")) // one event, behind all the others
-	eventually(t, "the change", func() bool { return k.Gate.Status().Mode == "log" })
-	if n, _ := k.count(); n != 2 {
-		t.Errorf("refreshes: got %d, want 2: one at the start and one for the change", n)
+	do(t, os.Mkdir(k.dir+"/secrets/folder", 0o700), os.Rename(k.dir+"/.policy.yaml.swp", k.dir+"/policy.yaml"))
+	heard := 0
+	for ; w.begun.IsZero(); heard++ {
+		select {
+		case e := <-w.events:
+			w.heard(e, true)
+			if want := e.Name == k.dir+"/policy.yaml"; w.begun.IsZero() == want {
+				t.Fatalf("%s: got a refresh wanted: %v, want %v", e, !want, want)
+			}
+		case err := <-w.errors:
+			t.Fatal(err)
+		case <-time.After(patience):
+			t.Fatalf("the change: got none in %s after %d others, want it", patience, heard)
+		}
+	}
+	if heard < 1000 {
+		t.Errorf("heard: got %d events, want those of the other files first", heard)
 	}
 }
 
@@ -191,7 +208,8 @@ func TestWatchesAreBounded(t *testing.T) {
 	k := startKept(t, nil)
 	w := newWatch(k.Log)
 	defer w.close()
-	if !w.follow(files) || len(w.folders) != maxFolders || len(w.system.WatchList()) != maxFolders {
+	w.follow(files)
+	if len(w.folders) != maxFolders || len(w.system.WatchList()) != maxFolders {
 		t.Errorf("folders: got %d, watched %d, want %d", len(w.folders), len(w.system.WatchList()), maxFolders)
 	}
 	w.follow(files)
@@ -200,6 +218,80 @@ func TestWatchesAreBounded(t *testing.T) {
 	}
 	if w.follow(files[:1]); len(w.folders) != 1 || len(w.system.WatchList()) != 1 {
 		t.Errorf("after most were dropped: got %d folders, watched %v, want 1", len(w.folders), w.system.WatchList())
+	}
+}
+
+func TestWhatConcernsFiles(t *testing.T) {
+	w := newWatch(nil)
+	defer w.close()
+	w.folders = map[string]*folder{"/etc/gate": {names: map[string]bool{"policy.yaml": true, "secrets": true}}, "/": {names: map[string]bool{"gate.yaml": true}}}
+	for path, want := range map[string]bool{
+		"/etc/gate/policy.yaml": true, "/etc/gate/secrets": true, "/etc/gate/..data": true, "/etc/gate/..2030_02": true, "/etc/gate": true, "/gate.yaml": true,
+		"/etc/gate/policy.yaml.swp": false, "/etc/gate/.policy.yaml": false, "/etc/gate/secrets/account": false, "/etc": false, "/policy.yaml": false, "": false,
+	} {
+		if got := w.concerns(path); got != want {
+			t.Errorf("%q: got %v, want %v", path, got, want)
+		}
+	}
+}
+
+func TestLostWatchesAreRenewed(t *testing.T) {
+	for name, lose := range map[string]func(t *testing.T, w *watch, dir string){
+		"a folder further up is another one": func(t *testing.T, _ *watch, dir string) {
+			do(t, os.Rename(dir+"/a", dir+"/old"), os.MkdirAll(dir+"/a/b", 0o700))
+		},
+		"the system has ended the watch": func(t *testing.T, w *watch, dir string) { do(t, w.system.Remove(dir+"/a/b")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := startKept(t, nil)
+			dir, err := filepath.EvalSymlinks(t.TempDir())
+			do(t, err, os.MkdirAll(dir+"/a/b", 0o700))
+			w := newWatch(k.Log)
+			defer w.close()
+			w.follow([]string{dir + "/a/b/file"})
+			lose(t, w, dir)
+			w.settled()
+			w.follow([]string{dir + "/a/b/file"})
+			if w.begun.IsZero() {
+				t.Error("after the next look: got nothing to catch up with, want the file read")
+			}
+			w.settled()
+			do(t, os.WriteFile(dir+"/a/b/file", nil, 0o600))
+			for w.begun.IsZero() {
+				select {
+				case e := <-w.events:
+					w.heard(e, true)
+				case <-time.After(patience):
+					t.Fatalf("a change: got none in %s, want it", patience)
+				}
+			}
+		})
+	}
+}
+
+// A system that forgets its watches must not keep the gate reading.
+func TestCatchingUpIsBounded(t *testing.T) {
+	k := startKept(t, nil)
+	w := newWatch(k.Log)
+	defer w.close()
+	n := 0
+	for range 10 * maxCatchUp {
+		w.follow(k.Files())
+		if !w.begun.IsZero() {
+			n++
+		}
+		w.settled()
+		for dir := range w.folders {
+			do(t, w.system.Remove(dir))
+		}
+	}
+	if n != maxCatchUp {
+		t.Errorf("readings: got %d, want %d", n, maxCatchUp)
+	}
+	w.changed()
+	w.settled()
+	if w.follow(k.Files()); w.begun.IsZero() {
+		t.Error("after a change: got nothing to catch up with, want it again")
 	}
 }
 

@@ -17,7 +17,11 @@ import (
 const (
 	numberHeader = "X-Test-Number" // which request this is; the API answers it
 	forgedHeader = "X-Test-Forged" // set on requests that no gate may let through
+	heardPrefix  = "X-Test-Heard-" // before the names of verdictHeaders, with what the API was told
 )
+
+// verdictHeaders are what a gate tells an API of a request.
+var verdictHeaders = []string{"X-Approov-Verdict", "X-Approov-Reason"}
 
 // api is the API behind a sidecar. It knows by its number which request has reached it.
 type api struct {
@@ -56,6 +60,13 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.arrived.Store(number, true)
 	if r.Header.Get(forgedHeader) != "" {
 		a.forged.Add(1)
+	}
+	if r.Header.Get("Upgrade") == "websocket" {
+		echoSocket(w, r)
+		return
+	}
+	for _, name := range verdictHeaders {
+		w.Header().Set(heardPrefix+name, r.Header.Get(name))
 	}
 	inside := a.inside.Add(1)
 	defer a.inside.Add(-1)

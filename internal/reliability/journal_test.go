@@ -33,14 +33,40 @@ func (j *journal) add(line string) {
 
 // find is the first line that holds a text, or "".
 func (j *journal) find(part string) string {
+	line, _ := j.since(0, part)
+	return line
+}
+
+// since is the first line from a place on that holds a text, or "", and the place behind it.
+func (j *journal) since(place int, part string) (line string, next int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for _, line := range j.lines {
+	for i, line := range j.lines[place:] {
 		if strings.Contains(line, part) {
-			return line
+			return line, place + i + 1
 		}
 	}
-	return ""
+	return "", len(j.lines)
+}
+
+// place is behind the last line.
+func (j *journal) place() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.lines)
+}
+
+// count is how many lines hold a text.
+func (j *journal) count(part string) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := 0
+	for _, line := range j.lines {
+		if strings.Contains(line, part) {
+			n++
+		}
+	}
+	return n
 }
 
 func (j *journal) tail(n int) string {

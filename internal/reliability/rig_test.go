@@ -17,16 +17,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/approovgate/approovgate/mint"
-
-	// What the sidecar is built from, so that go test does not take these tests for unchanged when that changes.
-	_ "github.com/approovgate/approovgate/internal/sdnotify"
-	_ "github.com/approovgate/approovgate/proxy"
 )
 
 // patience is how long a test waits for what must happen, on a machine that does other things too.
@@ -41,38 +36,6 @@ func rounds(short, extended int) int {
 		return extended
 	}
 	return short
-}
-
-// program is the sidecar, built once. Whoever asks first waits for it.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "approovgate-reliability")
-	if err != nil {
-		return "", err
-	}
-	sources, err := filepath.Glob("../../cmd/approovgate/*.go")
-	if err != nil {
-		return "", err
-	}
-	for _, source := range sources {
-		if _, err := os.ReadFile(source); err != nil { // go test notes what its tests have read
-			return "", err
-		}
-	}
-	path := filepath.Join(dir, "approovgate")
-	command := exec.Command("go", "build", "-o", path, "./cmd/approovgate")
-	command.Dir = "../.."
-	if out, err := command.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if path, err := program(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path)) // in the system's folder for such things
-	}
-	os.Exit(code)
 }
 
 // The accounts' secrets: test keys, of no account.
@@ -136,7 +99,8 @@ func (g gateFile) write(t *testing.T, dir string) (path string) {
 
 // sidecar is a process of the program.
 type sidecar struct {
-	listen, status string // where it serves
+	listen, status string // where it serves; listen is the first of addresses
+	addresses      []string
 	process        *os.Process
 	log            *journal
 	ended          chan struct{} // closed when the process has
@@ -206,7 +170,7 @@ func (s *sidecar) serving(t *testing.T) {
 		s.alive(t)
 		return line != "" && json.Unmarshal([]byte(line), &started) == nil
 	})
-	s.listen, s.status = started.Listen[0], started.Status
+	s.listen, s.addresses, s.status = started.Listen[0], started.Listen, started.Status
 }
 
 // alive ends the test if the process has ended by itself.

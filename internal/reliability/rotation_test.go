@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // generation is an account's secret after so many rotations: a test key, of no account.
@@ -132,7 +133,8 @@ func nag(t *testing.T, s *sidecar) (stop func()) {
 
 // users send requests with a token that is valid, and forgers some that are not.
 type users struct {
-	url string
+	url  string
+	pace time.Duration // between two requests of each; 0: none
 
 	mu    sync.RWMutex // guards token, and is held for reading while it is used
 	token string       // one that must be accepted
@@ -155,6 +157,8 @@ func (u *users) start(t *testing.T) (end func()) {
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
+			tick := time.NewTicker(max(u.pace, 1))
+			defer tick.Stop()
 			for n := 0; ; n++ {
 				select {
 				case <-stop:
@@ -162,6 +166,9 @@ func (u *users) start(t *testing.T) (end func()) {
 				default:
 				}
 				u.ask(client, forged, n%4 == 0)
+				if u.pace > 0 {
+					<-tick.C
+				}
 			}
 		})
 	}
