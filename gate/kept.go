@@ -168,7 +168,8 @@ func (g *Gate) reopen(r *remote) error {
 		return err
 	}
 	r.saved = digest(text)
-	r.status.Good, r.status.Kept = written, true
+	r.status.Good = written
+	r.status.Kept = true
 	return nil
 }
 

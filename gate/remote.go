@@ -137,8 +137,9 @@ func (g *Gate) readRemotes(p *config.Policy) ([]*remote, []config.Problem) {
 func (g *Gate) readWiring(r *remote, c config.ControlSources) config.Problem {
 	ca, field, reference := c.CA, "control.ca", c.Token
 	if r.key.JWKS != "" {
-		ca, reference = r.key.CA, "" // a key set is public, and may be anyone's
+		ca = r.key.CA
 		field = fmt.Sprintf("keys[%d].ca", r.keyIndex)
+		reference = "" // a key set is public, and may be anyone's
 	}
 	var text []byte
 	var authorities *x509.CertPool
@@ -160,6 +161,7 @@ func (g *Gate) readWiring(r *remote, c config.ControlSources) config.Problem {
 	if r.fetcher, err = source.NewRemote(r.url, authorities, token); err != nil {
 		return config.Problem{Path: r.field, Text: err.Error()}
 	}
+	r.fetcher.JudgeBy(g.o.Now)
 	return config.Problem{}
 }
 
@@ -186,8 +188,8 @@ func (r *remote) remember(known *remote, elapsed time.Duration) error {
 	if known.url == r.url {
 		r.progress = known.progress
 		if known.judged != r.judged {
-			r.tag, r.saved, r.saveFail = "", "", "" // the server is to send the whole of it again
 			r.save = nil
+			r.tag, r.saved, r.saveFail = "", "", "" // the server is to send the whole of it again
 		}
 		if known.wiring != r.wiring || known.judged != r.judged {
 			r.due = 0

@@ -267,6 +267,15 @@ func TestAnOutdatedCertificate(t *testing.T) {
 	if _, err := r.Fetch(context.Background(), ""); err == nil || err.Error() != "no answer: its certificate has expired or is not valid yet; renew it, or set the clock" {
 		t.Errorf("got error %v, want one that says what is wrong and no time", err)
 	}
+	earlier, err := source.NewRemote(s.URL, trust(t, authority(certificate.Leaf)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer earlier.Close()
+	earlier.JudgeBy(func() time.Time { return time.Now().Add(-2 * time.Hour) })
+	if _, err := earlier.Fetch(context.Background(), ""); err != nil {
+		t.Errorf("by a clock at which it is valid: got error %v, want none", err)
+	}
 }
 
 func TestURLsThatAreRefused(t *testing.T) {

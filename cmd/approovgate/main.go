@@ -1,8 +1,9 @@
 // Command approovgate is the standalone gate: a reverse proxy that lets only requests with a genuine
 // Approov token reach the API behind it.
 //
-// It reads flags and files, prints problems and hands over to package proxy. It decides nothing about
-// requests. Start reading at main, then options.go for what the flags mean.
+// It reads flags and files, prints problems and hands over to package proxy; other commands talk to the admin
+// interface of a running gate, or sign documents. It decides nothing about requests. Start reading at main, then
+// options.go for what the flags of run mean, and console.go for the commands that do not serve.
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -28,16 +30,34 @@ import (
 const usage = `approovgate enforces Approov tokens in front of an HTTP API.
 
 Usage:
-  approovgate run   --config FILE
-  approovgate run   --listen ADDR --upstream URL --secret REF [--status ADDR] [--header NAME]
-  approovgate check --config FILE
+  approovgate run     --config FILE
+  approovgate run     --listen ADDR --upstream URL --secret REF [--status ADDR] [--header NAME]
+  approovgate check   --config FILE
+  approovgate bypass  [--for 15m | --until TIME] [--route NAME]... [--reason TEXT]
+  approovgate log     likewise
+  approovgate enforce likewise, and [--rollout N]
+  approovgate resume  [--reason TEXT]
+  approovgate status
+  approovgate report  [--hours N]
+  approovgate sign    control|keys --key PEM --aud NAME[,NAME] FILE
   approovgate version
 
-Commands:
+Serving:
   run      serve until SIGINT or SIGTERM; SIGHUP reads the policy and the keys again
   check    report every problem of the configuration without serving
+
+Talking to the running gate, whose gate file must set admin:
+  bypass   forward requests unchecked for a while: the switch for an emergency
+  log      check and report, but reject nothing, for a while
+  enforce  reject what is not genuine, for all devices or a share of them
+  resume   end that: the policy rules again
+  status   show what is in force, until when, who set it and why; routes, keys and sources
+  report   show what enforcing would reject: can it be turned on?
+
+Others:
+  sign     make a signed control document or key ring, for gates to poll
   version  print the version
-  help     print this text
+  help     print this text, or with the name of a command that command's
 
 Flags of run and check:
   --config FILE    gate file, YAML or JSON; the other flags are for running without one
@@ -50,7 +70,8 @@ Flags of run and check:
 Example, with the account's secret in the environment variable APPROOV_SECRET:
   approovgate run --listen 127.0.0.1:8080 --upstream http://127.0.0.1:9000 --secret env:APPROOV_SECRET
 
-Exit status: 0 success, 1 a problem with the configuration or while serving, 2 wrong usage.
+Exit status: 0 success, 1 a problem with the configuration or while serving, or the gate was not reached or has refused,
+2 wrong usage.
 `
 
 // The exit statuses.
@@ -78,12 +99,30 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stdout, "approovgate", host.Version())
 		return exitOK
 	case "help", "--help", "-help", "-h":
-		fmt.Fprint(stdout, usage)
-		return exitOK
+		return help(args[1:], stdout, stderr)
 	default:
+		if found, ok := commands()[name]; ok {
+			return found.run(newConsole(stdout, stderr), args[1:])
+		}
 		fmt.Fprintf(stderr, "approovgate: unknown command %q; \"approovgate help\" lists the commands\n", name)
 		return exitUsage
 	}
+}
+
+// help prints what there is to say of a command, or of all.
+func help(args []string, stdout, stderr io.Writer) int {
+	text := usage
+	if len(args) > 0 {
+		found, ok := commands()[args[0]]
+		if ok {
+			text = found.help
+		} else if !slices.Contains([]string{"run", "check", "version", "help"}, args[0]) {
+			fmt.Fprintf(stderr, "approovgate: unknown command %q; \"approovgate help\" lists the commands\n", args[0])
+			return exitUsage
+		}
+	}
+	fmt.Fprint(stdout, text)
+	return exitOK
 }
 
 // withOptions reads the flags, loads what they name, prints every problem and, if none forbids it, runs do.

@@ -35,6 +35,9 @@ func TestScripts(t *testing.T) {
 			"eventually": eventuallyCommand,
 			"request":    requestCommand,
 			"signal":     signalCommand,
+			"standin":    standInCommand,
+			"keypair":    keyPairCommand,
+			"publish":    publishCommand,
 		},
 	})
 }

@@ -2,9 +2,7 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/approovgate/approovgate/config"
@@ -25,19 +23,15 @@ type options struct {
 // the configuration.
 func parse(args []string) (options, error) {
 	var o options
-	flags := flag.NewFlagSet("approovgate", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // one message, printed by the caller
+	flags := newFlags("run")
 	flags.StringVar(&o.config, "config", "", "")
 	flags.StringVar(&o.listen, "listen", "", "")
 	flags.StringVar(&o.upstream, "upstream", "", "")
 	flags.StringVar(&o.secret, "secret", "", "")
 	flags.StringVar(&o.status, "status", "", "")
 	flags.StringVar(&o.header, "header", "", "")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return options{}, err
-		}
-		return options{}, fmt.Errorf("%s; \"approovgate help\" lists the flags", strings.Replace(err.Error(), ": -", ": --", 1))
+	if err := parseFlags(flags, args, "approovgate help"); err != nil {
+		return options{}, err
 	}
 	if flags.NArg() > 0 {
 		return options{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))

@@ -35,8 +35,8 @@ type overrideJSON struct {
 	Rollout *int   `json:"rollout,omitempty"`
 }
 
-// stamp is a time as RFC 3339 has it; empty for the zero time.
-func stamp(t time.Time) string {
+// rfc3339 is a time as RFC 3339 has it; empty for the zero time.
+func rfc3339(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
@@ -56,7 +56,7 @@ func document(c config.Control) *documentJSON {
 	if c.Version == 0 {
 		return nil
 	}
-	d := &documentJSON{Version: c.Version, overrideJSON: override(c.Override), Until: stamp(c.Until), Reason: c.Reason, By: c.By}
+	d := &documentJSON{Version: c.Version, overrideJSON: override(c.Override), Until: rfc3339(c.Until), Reason: c.Reason, By: c.By}
 	for name, o := range c.Routes {
 		if d.Routes == nil {
 			d.Routes = map[string]overrideJSON{}

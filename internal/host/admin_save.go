@@ -3,10 +3,8 @@ package host
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -34,7 +32,7 @@ func SaveControl(path string, c config.Control) error {
 		return fmt.Errorf("control.file would have %d bytes, and at most %d are read; name fewer routes", len(text), source.MaxSize)
 	}
 	if err := source.Write(path, text); err != nil {
-		return fmt.Errorf("control.file %s cannot be written: %w; check its folder", path, innermost(err))
+		return fmt.Errorf("control.file: %w; check its folder", err)
 	}
 	return nil
 }
@@ -42,15 +40,6 @@ func SaveControl(path string, c config.Control) error {
 // yamlSafe escapes what JSON texts may hold and YAML documents may not (YAML 1.2 §5.1): the file is read as either.
 func yamlSafe(text string) string {
 	return strings.NewReplacer("\ufeff", `\ufeff`, "\ufffe", `\ufffe`, "\uffff", `\uffff`).Replace(text)
-}
-
-// innermost is an error of package os without the paths, one of which is made up.
-func innermost(err error) error {
-	var link *os.LinkError
-	if errors.As(err, &link) {
-		return link.Err
-	}
-	return cause(err)
 }
 
 // save is a document on its way to the disk.

@@ -23,7 +23,7 @@ func TestChangesThatCannotBeKept(t *testing.T) {
 	give := func() { do(t, os.Mkdir(folder, 0o700)) }
 	lose()
 	a := d.put(`{"mode": "bypass", "for": "15m"}`)
-	want := "control.file " + d.file + " cannot be written: no such file or directory; check its folder; the change is in force, but a restart would forget it"
+	want := "control.file: " + d.file + " cannot be written: no such file or directory; check its folder; the change is in force, but a restart would forget it"
 	if !reflect.DeepEqual(a.body.Warnings, []string{want}) || a.body.InForce != "local" || d.modes() != "bypass bypass bypass" {
 		t.Errorf("a change that cannot be written: got %s, want it in force, with the warning %q", a.text, want)
 	}

@@ -70,19 +70,19 @@ func (a *Admin) status(http.ResponseWriter, *http.Request) reply {
 		ready = a.Ready
 	}
 	v := statusJSON{
-		Name: s.Name, Program: Version(), Ready: ready(), Mode: string(s.Mode), Control: a.said(&s), Clock: stamp(a.now()),
+		Name: s.Name, Program: Version(), Ready: ready(), Mode: string(s.Mode), Control: a.said(&s), Clock: rfc3339(a.now()),
 		Routes: make([]routeJSON, 0, len(s.Routes)), Keys: make([]keyJSON, 0, len(s.Keys)), Sources: make([]sourceJSON, 0, len(s.Sources)),
-		Config: configJSON{Generation: s.Generation, Loaded: stamp(s.Loaded), Failing: s.Failing, Problems: problemsJSON(a.problems(&s))},
+		Config: configJSON{Generation: s.Generation, Loaded: rfc3339(s.Loaded), Failing: s.Failing, Problems: problemsJSON(a.problems(&s))},
 	}
 	for _, r := range s.Routes {
 		v.Routes = append(v.Routes, routeJSON{r.Name, r.Exempt, string(r.Mode), r.Rollout, string(r.Own), r.Says})
 	}
 	for _, k := range s.Keys {
-		v.Keys = append(v.Keys, keyJSON{k.Name, k.Kid, k.Alg, k.Usable, stamp(k.NotBefore), stamp(k.NotAfter), stamp(k.Loaded),
-			k.Tokens, k.PerMinute, stamp(k.LastUse)})
+		v.Keys = append(v.Keys, keyJSON{k.Name, k.Kid, k.Alg, k.Usable, rfc3339(k.NotBefore), rfc3339(k.NotAfter), rfc3339(k.Loaded),
+			k.Tokens, k.PerMinute, rfc3339(k.LastUse)})
 	}
 	for _, one := range s.Sources {
-		v.Sources = append(v.Sources, sourceJSON{one.Name, stamp(one.Tried), stamp(one.Good), one.Kept, one.Failure, one.Tries, one.Fails})
+		v.Sources = append(v.Sources, sourceJSON{one.Name, rfc3339(one.Tried), rfc3339(one.Good), one.Kept, one.Failure, one.Tries, one.Fails})
 	}
 	return reply{status: http.StatusOK, value: v}
 }

@@ -233,13 +233,14 @@ func TestStatus(t *testing.T) {
 	if err := json.Unmarshal([]byte(d.ask("GET", "/status", "").text), &got); err != nil {
 		t.Fatal(err)
 	}
-	route := func(name string, exempt bool, own, says string) map[string]any {
-		return map[string]any{"name": name, "exempt": exempt, "mode": "bypass", "rollout": 100.0, "own_mode": own, "says": says}
+	route := func(name, mode, own, says string) map[string]any {
+		return map[string]any{"name": name, "exempt": name == "health", "mode": mode, "rollout": 100.0, "own_mode": own, "says": says}
 	}
 	at := noon.Format(time.RFC3339)
 	want := map[string]any{
 		"name": "edge", "program": Version(), "ready": true, "mode": "bypass", "clock": at,
-		"routes": []any{route("transfers", false, "enforce", "local"), route("feed", false, "log", "local"), route("health", true, "enforce", "local"), route("", false, "enforce", "local")},
+		"routes": []any{route("transfers", "bypass", "enforce", "local"), route("feed", "bypass", "log", "local"),
+			route("health", "enforce", "enforce", "policy"), route("", "bypass", "enforce", "local")},
 		"control": map[string]any{"in_force": "local",
 			"local": map[string]any{"version": 1.0, "mode": "bypass", "until": "2030-01-31T12:15:00Z", "in_force": true}},
 		"keys":    []any{map[string]any{"name": "account", "kid": "", "alg": "HS256", "usable": true, "loaded": at, "tokens": 0.0, "tokens_per_minute": 0.0}},

@@ -26,17 +26,20 @@ var dialect = map[string][]string{
 	"engine": {"config", "jose", "token"},
 	"source": {},
 	"gate":   {"config", "engine", "jose", "source", "token"},
+
+	"internal/liveask": {"config", "engine", "gate"}, // a test's, which is interpreted like a plugin
 }
 
 // arrows are what compiled packages may reach, at any depth, beside themselves: packages of the project
 // and modules.
 var arrows = map[string]struct{ packages, modules []string }{
-	"mint":             {[]string{"jose", "token"}, []string{"github.com/golang-jwt/jwt/v5"}},
-	"internal/host":    {gateSide("internal/host"), hostModules},
-	"internal/logline": {nil, nil},
-	"internal/tracing": {nil, tracingModules},
-	"proxy":            {gateSide("internal/h1", "internal/host", "internal/logline", "internal/tracing", "proxy"), append(tracingModules, proxyModules...)},
-	"cmd/approovgate": {gateSide("internal/h1", "internal/host", "internal/logline", "internal/sdnotify", "internal/tracing", "proxy", "cmd/approovgate"),
+	"mint":                 {[]string{"jose", "token"}, []string{"github.com/golang-jwt/jwt/v5"}},
+	"internal/host":        {gateSide("internal/host"), hostModules},
+	"internal/controlsign": {[]string{"config", "jose", "source"}, nil},
+	"internal/logline":     {nil, nil},
+	"internal/tracing":     {nil, tracingModules},
+	"proxy":                {gateSide("internal/h1", "internal/host", "internal/logline", "internal/tracing", "proxy"), append(tracingModules, proxyModules...)},
+	"cmd/approovgate": {gateSide("internal/controlsign", "internal/h1", "internal/host", "internal/logline", "internal/sdnotify", "internal/tracing", "proxy", "cmd/approovgate"),
 		append(append([]string{"github.com/coreos/go-systemd/v22"}, tracingModules...), proxyModules...)},
 	"internal/layout": {nil, nil},
 }
