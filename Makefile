@@ -49,8 +49,8 @@ e2e: ## ask the sidecar with real clients: gRPC, a browser, curl, h2spec, slow o
 e2e-long: ## the same, with a minute for each attack
 	cd internal/e2e && APPROOVGATE_ATTACK=60 $(GO) test -count=1 -timeout 60m -v ./...
 
-reliability: ## kill, overload and starve the sidecar, with the figures to publish (Linux, root, 15 minutes)
-	APPROOVGATE_RELIABILITY=long $(GO) test -count=1 -timeout 30m -v ./internal/reliability
+reliability: ## kill, overload, starve, mislead and reload the sidecar, with the figures of docs/reliability.md (Linux, root, 35 minutes)
+	APPROOVGATE_RELIABILITY=long $(GO) test -count=1 -timeout 60m -v ./internal/reliability
 
 crosstalk: ## a million requests, each of which must get its own answer (4 minutes)
 	APPROOVGATE_CROSSTALK=1000000 $(GO) test -count=1 -timeout 20m -v -run NoAnswer ./proxy
