@@ -148,7 +148,8 @@ func (g *Gate) Refresh() []config.Problem {
 	if failure := g.keepFailure(); failure != "" {
 		problems = append(problems, config.Problem{Path: "control.cache", Text: failure, Warning: true})
 	}
-	g.problems, g.failing = problems, config.Failed(problems)
+	g.problems = problems
+	g.failing = config.Failed(problems)
 	return problems
 }
 

@@ -74,7 +74,8 @@ func (g *Gate) beginSave(r *remote) func() string {
 		return nil
 	}
 	save := r.save
-	r.saving, r.save = true, nil
+	r.saving = true
+	r.save = nil
 	return save
 }
 
@@ -165,7 +166,9 @@ func (g *Gate) reopen(r *remote) error {
 	if err := g.take(r, text); err != nil {
 		return err
 	}
-	r.saved, r.status.Good, r.status.Kept = digest(text), written, true
+	r.saved = digest(text)
+	r.status.Good = written
+	r.status.Kept = true
 	return nil
 }
 

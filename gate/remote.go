@@ -137,7 +137,9 @@ func (g *Gate) readRemotes(p *config.Policy) ([]*remote, []config.Problem) {
 func (g *Gate) readWiring(r *remote, c config.ControlSources) config.Problem {
 	ca, field, reference := c.CA, "control.ca", c.Token
 	if r.key.JWKS != "" {
-		ca, field, reference = r.key.CA, fmt.Sprintf("keys[%d].ca", r.keyIndex), "" // a key set is public, and may be anyone's
+		ca = r.key.CA
+		field = fmt.Sprintf("keys[%d].ca", r.keyIndex)
+		reference = "" // a key set is public, and may be anyone's
 	}
 	var text []byte
 	var authorities *x509.CertPool
@@ -186,7 +188,8 @@ func (r *remote) remember(known *remote, elapsed time.Duration) error {
 	if known.url == r.url {
 		r.progress = known.progress
 		if known.judged != r.judged {
-			r.tag, r.save, r.saved, r.saveFail = "", nil, "", "" // the server is to send the whole of it again
+			r.save = nil
+			r.tag, r.saved, r.saveFail = "", "", "" // the server is to send the whole of it again
 		}
 		if known.wiring != r.wiring || known.judged != r.judged {
 			r.due = 0
