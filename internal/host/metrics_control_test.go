@@ -195,7 +195,11 @@ func TestMetricsOfLiveControl(t *testing.T) {
 // statusCollector collects what is known of a gate that nobody has.
 type statusCollector gate.Status
 
-func (s statusCollector) Describe(out chan<- *prometheus.Desc) { out <- keepFailingDesc }
+func (s statusCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range controlDescs {
+		out <- d
+	}
+}
 
 func (s statusCollector) Collect(out chan<- prometheus.Metric) {
 	status := gate.Status(s)
