@@ -109,3 +109,40 @@ func TestCheckRefusesModesThatDoNotExist(t *testing.T) {
 	c := Control{Version: 1, Override: Override{Mode: "off"}, Routes: map[string]Override{"a": {Mode: "ajar"}}}
 	sameProblems(t, c.Check(p, time.Time{}), []string{"mode: must be enforce", "routes.a: must be enforce"})
 }
+
+func TestDecodeChange(t *testing.T) {
+	now := time.Date(2030, 1, 31, 12, 0, 0, 500, time.UTC)
+	log := Override{Mode: Log}
+	for _, row := range []struct {
+		name, doc string
+		want      Control
+		problems  []string
+	}{
+		{"a length in place of an end, rounded up to a second", `{"mode": "log", "for": "15m"}`, Control{Override: log, Until: time.Date(2030, 1, 31, 12, 15, 1, 0, time.UTC)}, nil},
+		{"an end", `{"mode": "log", "until": "2030-01-31T12:00:00Z"}`, Control{Override: log, Until: time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC)}, nil},
+		{"neither", `{"mode": "log", "reason": "a", "by": "b"}`, Control{Override: log, Reason: "a", By: "b"}, nil},
+		{"nothing", `{}`, Control{}, nil},
+		{"both", `{"mode": "log", "for": "1h", "until": "2030-01-31T12:00:00Z"}`, Control{}, []string{"for: stands beside until"}},
+		{"the length of nothing", `{"for": "1h"}`, Control{}, []string{"for: there is nothing that could end"}},
+		{"the length of no routes", `{"for": "1h", "routes": {}}`, Control{}, []string{"for: there is nothing that could end"}},
+		{"the end of nothing", `{"until": "2030-01-31T12:00:00Z", "reason": "a"}`, Control{}, []string{"until: there is nothing that could end"}},
+		{"a wrong mode is not nothing", `{"mode": "off", "for": "1h"}`, Control{}, []string{"mode: must be enforce or log or bypass"}},
+		{"no length", `{"mode": "log", "for": "0s"}`, Control{}, []string{"for: must be from 1s to 24h0m0s, is 0s"}},
+		{"a negative length", `{"mode": "log", "for": "-15m"}`, Control{}, []string{"for: must be from 1s"}},
+		{"a length of more than a day", `{"mode": "log", "for": "24h1s"}`, Control{}, []string{"for: must be from 1s to 24h0m0s"}},
+		{"a length without a unit", `{"mode": "log", "for": "15"}`, Control{}, []string{"for: must be a duration with its unit"}},
+		{"a length of another type", `{"mode": "log", "for": 900}`, Control{}, []string{"for: must be a duration with its unit"}},
+		{"a version", `{"version": 1, "mode": "log"}`, Control{}, []string{"version: is the gate's to give"}},
+		{"null for a version", `{"version": null, "mode": "log"}`, Control{}, []string{"version: is the gate's to give"}},
+		{"unknown keys", `{"mod": "log", "fr": "1h", "x": 1}`, Control{}, []string{"fr: unknown key; did you mean for?", "mod: unknown key; did you mean mode?",
+			"x: unknown key; delete it, or use one of by, for, mode, reason, rollout, routes, until"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, problems := DecodeChange(tree(t, row.doc), now)
+			sameProblems(t, problems, row.problems)
+			if !reflect.DeepEqual(got, row.want) {
+				t.Errorf("got %+v, want %+v", got, row.want)
+			}
+		})
+	}
+}

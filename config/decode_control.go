@@ -6,19 +6,60 @@ import (
 	"time"
 )
 
+// LongestFor is the furthest that an override may end from now where its length is given in place of its end.
+const LongestFor = 24 * time.Hour
+
 // DecodeControl makes the live switch from a tree with the keys version, mode, rollout, routes, until, reason and by.
 // With a problem that is more than a warning the control is empty. Whether it fits a policy is Check's to say.
 func DecodeControl(tree map[string]any) (Control, []Problem) {
 	t := NewTree(tree)
+	c := decodeControl(t)
+	c.Version = t.Int("version", 0, 1, largestWhole)
+	if !t.Has("version") {
+		t.Refuse("version", "is missing; number the documents from 1, each higher than the one before")
+	}
+	return accepted(t, c)
+}
+
+// DecodeChange is DecodeControl for what a person asks of one gate at a time: there is no version, which is the
+// gate's to give, and for, such as 15m, may stand in place of until.
+func DecodeChange(tree map[string]any, now time.Time) (Control, []Problem) {
+	t := NewTree(tree)
+	c := decodeControl(t)
+	if _, given := tree["version"]; given && t.Has("version") {
+		t.Refuse("version", "is the gate's to give; delete it (If-Match says which version a change is meant to replace)")
+	}
+	length := t.Duration("for", 0, time.Second, LongestFor)
+	if t.Has("for") && t.Has("until") {
+		t.Refuse("for", "stands beside until; delete one of the two")
+	}
+	for _, end := range [...]string{"for", "until"} {
+		if t.Has(end) && c.Empty() && !Failed(t.Problems()) {
+			t.Refuse(end, "there is nothing that could end; give mode, rollout or routes, or delete it")
+		}
+	}
+	if length > 0 {
+		c.Until = now.Add(length + time.Second - 1).Truncate(time.Second) // no shorter than asked for
+	}
+	return accepted(t, c)
+}
+
+// accepted is c, or an empty one if t has a problem that is more than a warning.
+func accepted(t *Tree, c Control) (Control, []Problem) {
+	problems := t.Problems()
+	if Failed(problems) {
+		return Control{}, problems
+	}
+	return c, problems
+}
+
+// decodeControl reads the keys that every control document has.
+func decodeControl(t *Tree) Control {
 	c := Control{
-		Version:  t.Int("version", 0, 1, largestWhole),
 		Override: decodeOverride(t),
 		Until:    t.Time("until"),
 		Reason:   auditText(t, "reason"),
 		By:       auditText(t, "by"),
-	}
-	if !t.Has("version") {
-		t.Refuse("version", "is missing; number the documents from 1, each higher than the one before")
 	}
 	routes := t.Sub("routes")
 	for _, name := range routes.Keys() {
@@ -27,11 +68,7 @@ func DecodeControl(tree map[string]any) (Control, []Problem) {
 		}
 		c.Routes[name] = decodeRouteOverride(routes, name)
 	}
-	problems := t.Problems()
-	if Failed(problems) {
-		return Control{}, problems
-	}
-	return c, problems
+	return c
 }
 
 // decodeOverride reads the keys mode and rollout.

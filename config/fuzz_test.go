@@ -150,3 +150,38 @@ func sampleSpace(p Policy) (hosts, methods, paths []string) {
 	}
 	return hosts, methods, paths
 }
+
+// FuzzControl decodes JSON documents as changes and as control documents. Oracle: what is accepted is the same
+// after it was written as a tree and read again, and never has an end without an override.
+func FuzzControl(f *testing.F) {
+	f.Add(`{"mode": "log", "rollout": 25, "routes": {"a": "bypass", "b": {"rollout": 0}}, "for": "15m", "reason": "a", "by": "b"}`)
+	f.Add(`{"version": 3, "mode": "enforce", "until": "2030-01-31T12:00:00.5+02:00"}`)
+	f.Add(`{"version": 1, "mode": "log", "until": "9999-12-31T23:59:59-23:59"}`)
+	f.Add(`{"version": 1, "mode": "log", "until": "0000-01-01T00:00:00+23:59"}`)
+	f.Add(`{"version": 9007199254740992, "routes": {"a": {}}, "until": ""}`)
+	now := time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, text string) {
+		var doc map[string]any
+		if json.Unmarshal([]byte(text), &doc) != nil {
+			return
+		}
+		change, problems := DecodeChange(doc, now)
+		if Failed(problems) && !reflect.DeepEqual(change, Control{}) {
+			t.Errorf("a refused change is %+v, want none", change)
+		}
+		if change.Empty() && !change.Until.IsZero() || change.Version != 0 {
+			t.Errorf("change %+v has the end of nothing, or a version", change)
+		}
+		change.Version = 1
+		control, problems := DecodeControl(doc)
+		if Failed(problems) {
+			control = change
+		}
+		for _, c := range []Control{change, control} {
+			again, problems := DecodeControl(c.Tree())
+			if Failed(problems) || !again.Same(c) {
+				t.Errorf("%+v is %+v after it was written and read, with problems %q; want the same and none", c, again, lines(problems))
+			}
+		}
+	})
+}

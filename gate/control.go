@@ -100,6 +100,20 @@ func (g *Gate) noticeEnds() {
 	}
 }
 
+// ControlFile is the path of the local control document that the policy in force names; empty: none.
+func (g *Gate) ControlFile() string { return g.snapshot().policy.Control.File }
+
+// RefreshControl is Refresh of the local control document alone: whoever is about to replace it learns what
+// somebody has written there meanwhile. Like Refresh it takes as long as the disk does.
+func (g *Gate) RefreshControl() {
+	g.reading.Lock()
+	defer g.reading.Unlock()
+	f := g.readText(g.ControlFile())
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.takeFile(f)
+}
+
 // controlFile is what is known of the local control document.
 type controlFile struct {
 	text    string // as last judged

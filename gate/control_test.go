@@ -2,6 +2,8 @@ package gate_test
 
 import (
 	"encoding/base64"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/approovgate/approovgate/config"
 	"github.com/approovgate/approovgate/gate"
+	"github.com/approovgate/approovgate/source"
 )
 
 func hour(mode config.Mode, version int64) config.Control {
@@ -208,5 +211,48 @@ func TestAnEndlessControlNeverLoosensALaterPolicy(t *testing.T) {
 	}
 	if got := modes(t, g); got != "enforce enforce enforce" {
 		t.Errorf("under a stricter policy: got %s, want its modes", got)
+	}
+}
+
+// Whoever replaces the control file asks first what somebody has written there meanwhile.
+func TestRefreshControlReadsTheFileAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control.json")
+	d := newDesk(tree{"control": tree{"file": path}})
+	o := d.options()
+	o.Read = func(reference string) ([]byte, []string, error) {
+		if reference == "file:"+path {
+			return source.Read(reference)
+		}
+		return d.read(reference)
+	}
+	g, problems := gate.New(o)
+	if config.Failed(problems) {
+		t.Fatal(problems)
+	}
+	if got := g.ControlFile(); got != path {
+		t.Errorf("got the file %q, want %q", got, path)
+	}
+	for _, row := range []struct {
+		name, text string
+		version    int64
+		problem    string
+	}{
+		{"a first document", `{"version": 1, "mode": "log", "until": "2030-01-31T13:00:00Z"}`, 1, ""},
+		{"a refused one", `{"version": 2, "mode": "log"}`, 1, "until: is missing"},
+		{"one that is no JSON", `{"version": 3`, 1, "is not strict JSON"},
+		{"a newer one", `{"version": 4}`, 4, ""},
+	} {
+		if err := os.WriteFile(path, []byte(row.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d.change(func(d *desk) { d.policy["mode"] = "bypass" }) // which a refresh of everything would take up
+		g.RefreshControl()
+		status := g.Status()
+		if status.Local.Version != row.version || !strings.HasPrefix(status.FileProblem, row.problem) || row.problem == "" && status.FileProblem != "" {
+			t.Errorf("%s: got version %d and problem %q, want %d and %q", row.name, status.Local.Version, status.FileProblem, row.version, row.problem)
+		}
+	}
+	if status := g.Status(); status.Mode != config.Enforce || status.Generation != 1 {
+		t.Errorf("got mode %s and generation %d, want the policy as it was", status.Mode, status.Generation)
 	}
 }

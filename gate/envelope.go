@@ -157,8 +157,9 @@ func treeValue(raw string, depth int) (any, bool) {
 	return raw, true
 }
 
-// parseJSON makes a tree of a control document in JSON, for hosts that bring no reader of their own.
-func parseJSON(text []byte) (map[string]any, []config.Problem) {
+// ParseJSON makes a tree of a control document in JSON, with numbers as text. It is strict: no member twice,
+// nothing behind the document. Options.ParseControl is it where a host brings no reader of its own.
+func ParseJSON(text []byte) (map[string]any, []config.Problem) {
 	value, ok := treeValue(strings.TrimSpace(string(text)), 0)
 	tree, isMap := value.(map[string]any)
 	if !ok || !isMap {

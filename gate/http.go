@@ -196,7 +196,8 @@ func (a *Answer) Refuse(w http.ResponseWriter, r *http.Request) {
 	}
 	body, contentType := respond.Body, respond.ContentType
 	if respond.Details {
-		body, contentType = details(&a.Decision), "application/json"
+		body = details(&a.Decision)
+		contentType = "application/json"
 	}
 	values := []string{"no-store", contentType, "Approov"} // one allocation for the three
 	header := w.Header()
@@ -236,4 +237,13 @@ func details(d *engine.Decision) string {
 		return `{"error":"unauthorized"}`
 	}
 	return string(text)
+}
+
+// AppVersion is what the app says its version is, in the header of the policy's report.app_version; empty:
+// nothing. It is a client's text.
+func (a *Answer) AppVersion(r *http.Request) string {
+	if name := a.s.policy.Report.AppVersion; name != "" {
+		return r.Header.Get(name)
+	}
+	return ""
 }

@@ -25,6 +25,8 @@ type Config struct {
 	RequestID      string        // request_id: the header of request ids; default X-Request-Id, "" for none
 	Upstream       Upstream      // upstream and upstream_tls: the API behind the gate
 	Status         string        // status: host:port for /live, /ready and /metrics; empty: none
+	Admin          Listen        // admin: unix:/path, or a port of a loopback address, for /control, /status and /report; zero: none
+	AdminToken     string        // admin_token: file:PATH or env:NAME of the token that requests to a TCP address must bring; empty: it is a socket
 	Log            Log           // log
 	Tracing        Tracing       // tracing
 	Limits         Limits        // limits
@@ -86,6 +88,9 @@ func (c *Config) resolve(dir string) {
 			*path = filepath.Join(dir, *path)
 		}
 	}
+	if path, ok := strings.CutPrefix(c.AdminToken, "file:"); ok && !filepath.IsAbs(path) {
+		c.AdminToken = "file:" + filepath.Join(dir, path)
+	}
 }
 
 // inFile puts the file's name before each problem's path.
@@ -119,10 +124,12 @@ func DecodeConfig(tree map[string]any) (Config, []config.Problem) {
 		Limits:         decodeLimits(t.Sub("limits")),
 	}
 	c.Listen = decodeListen(t, c.TLS)
+	c.Admin, c.AdminToken = decodeAdmin(t)
 	if c.Status != "" {
 		checkAddress(t, "status", c.Status)
 	}
 	checkTogether(t, &c)
+	checkAdmin(t, &c)
 	c.Policy, c.PolicyFile = decodePolicy(t)
 	if c.idInToken() {
 		t.Refuse("request_id", idInTokenText)

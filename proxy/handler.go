@@ -12,12 +12,14 @@ import (
 
 	"github.com/approovgate/approovgate/engine"
 	"github.com/approovgate/approovgate/gate"
+	"github.com/approovgate/approovgate/internal/host"
 	"github.com/approovgate/approovgate/internal/tracing"
 )
 
 // handler takes a request through the gate and on to the upstream.
 type handler struct {
 	gate     *gate.Gate
+	reporter *host.Reporter
 	relay    *relay                 // for the plain kind of request
 	forward  *httputil.ReverseProxy // for all others
 	inFlight *inFlight
@@ -98,6 +100,7 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, e *exchange) (fo
 	begin := monotonic()
 	e.answer = h.gate.Ask(r)
 	h.stats.check.Observe(time.Duration(monotonic() - begin))
+	h.reporter.Note(&e.answer, r)
 	h.log.decided(r, e)
 	e.span.Decision(tracing.Decision{Verdict: string(e.answer.Verdict), Reason: string(e.answer.Reason), Action: string(e.answer.Action),
 		Mode: string(e.answer.Mode), Route: e.answer.Route})

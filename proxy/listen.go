@@ -17,6 +17,7 @@ import (
 type listeners struct {
 	data   []net.Listener // as configured, in order
 	status net.Listener   // nil: none
+	admin  net.Listener   // nil: none
 }
 
 // listen opens every configured address, or none.
@@ -24,9 +25,7 @@ func (p *Proxy) listen(ctx context.Context) (listeners, error) {
 	var open listeners
 	var lc net.ListenConfig
 	fail := func(field, address string, err error) (listeners, error) {
-		for _, l := range open.data {
-			_ = l.Close() // nothing was accepted yet
-		}
+		open.close()
 		return listeners{}, fmt.Errorf("%s %s: %w", field, address, err)
 	}
 	for _, configured := range p.config.Listen {
@@ -48,7 +47,20 @@ func (p *Proxy) listen(ctx context.Context) (listeners, error) {
 		}
 		open.status = l
 	}
+	var err error
+	if open.admin, err = p.listenAdmin(ctx); err != nil {
+		return fail("admin", p.config.Admin.Address, err)
+	}
 	return open, nil
+}
+
+// close closes listeners that nothing was accepted on yet.
+func (l listeners) close() {
+	for _, one := range append(l.data, l.status, l.admin) {
+		if one != nil {
+			_ = one.Close() // it was never used
+		}
+	}
 }
 
 // removeStale deletes a socket that a process which is gone has left behind. One that still answers stays,
@@ -82,6 +94,9 @@ func (l listeners) addresses() Addresses {
 	}
 	if l.status != nil {
 		a.Status = l.status.Addr()
+	}
+	if l.admin != nil {
+		a.Admin = l.admin.Addr()
 	}
 	return a
 }

@@ -44,9 +44,11 @@ type Proxy struct {
 	loader      *host.Loader
 	events      *host.Events // of the gate
 	keeper      *host.Keeper
+	reporter    *host.Reporter   // what the go-live report is made from
 	unwatched   bool             // files are looked at every few seconds only; for tests that count looks
 	problems    []config.Problem // of the last load or refresh
 	certificate *pair            // of the listeners that speak TLS; nil: there are none
+	adminToken  *host.Token      // of the admin listener; nil: it needs none
 	upstream    *upstreamSide
 	tracer      *tracing.Tracer // nil: no spans
 	clients     *clients
@@ -58,6 +60,7 @@ type Proxy struct {
 type Addresses struct {
 	Listen []net.Addr
 	Status net.Addr // nil: no status listener
+	Admin  net.Addr // nil: no admin listener
 }
 
 // Load reads the gate file, the policy, the keys and the certificates and reports all their problems, with
@@ -73,7 +76,7 @@ func (p *Proxy) Load() []config.Problem {
 		p.upstream = newUpstreamSide(p.config, p.Now)
 	}
 	found, _ := p.refreshCertificates()
-	problems = append(problems, found...)
+	problems = append(append(problems, found...), p.loadAdminToken()...)
 	p.problems = problems
 	if !config.Failed(problems) {
 		p.gate = g
@@ -138,9 +141,11 @@ func (p *Proxy) Run(ctx context.Context) error {
 	life, end := context.WithCancel(context.Background()) // ends what outlives the grace: upgraded connections, the refresher
 	defer end()
 	if p.tracer, err = p.newTracer(ctx); err != nil {
+		listeners.close()
 		return err
 	}
 	defer p.stopTracer()
+	p.reporter = host.NewReporter(p.gate, p.Now)
 	h := p.handler()
 	p.keeper = p.newKeeper()
 	p.metrics = host.NewMetrics(p.gate, p.events, p.keeper)
@@ -149,11 +154,11 @@ func (p *Proxy) Run(ctx context.Context) error {
 	status := p.server(life, newStatusHandler(&p.draining, p.gate.Ready, p.metrics.Registry))
 	status.ReadTimeout, status.WriteTimeout = statusTimeout, statusTimeout
 
-	p.events.Log(p.Log)
-	p.keeper.First(life)
-
 	var running sync.WaitGroup // ended by the shutdowns below and by end
-	failed := make(chan error, len(listeners.data)+1)
+	failed := make(chan error, len(listeners.data)+2)
+	p.events.Log(p.Log)
+	stopAdmin := p.serveAdmin(life, listeners.admin, &running, failed) // before the sources are asked, which may take a while
+	p.keeper.First(life)
 	for i, l := range listeners.data {
 		serve := data.Serve
 		if p.config.Listen[i].TLS {
@@ -165,6 +170,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 		running.Go(func() { failed <- status.Serve(listeners.status) })
 	}
 	running.Go(func() { p.keeper.Run(life) })
+	running.Go(func() { p.reporter.Run(life) })
 	running.Go(func() { h.log.summarize(life) })
 	p.started(listeners.addresses())
 
@@ -173,7 +179,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 		err = nil
 	case err = <-failed:
 	}
-	p.drain(data, status, err == nil)
+	p.drain(data, status, stopAdmin, err == nil)
 	end()
 	running.Wait()
 	return err
@@ -184,7 +190,7 @@ func (p *Proxy) handler() *handler {
 	c := &p.config
 	lines := &requestLog{Logger: p.Log, sampler: logline.NewSampler(c.Log.Sample), access: c.Log.Access}
 	h := &handler{
-		gate: p.gate, inFlight: newInFlight(c.Limits), log: lines, stats: newRequestStats(), draining: &p.draining, tracer: p.tracer,
+		gate: p.gate, reporter: p.reporter, inFlight: newInFlight(c.Limits), log: lines, stats: newRequestStats(), draining: &p.draining, tracer: p.tracer,
 		trusted: c.TrustedProxies, requestID: c.RequestID, bodyTimeout: c.Limits.BodyTimeout, stallAfter: c.Limits.WriteTimeout,
 	}
 	h.relay = &relay{upstream: p.upstream, requestID: c.RequestID, buffers: new(bufferPool), accept: h.accept, failed: upstreamFailed(lines)}
@@ -214,9 +220,9 @@ func (p *Proxy) server(life context.Context, handler http.Handler) *http.Server 
 	}
 }
 
-// drain ends both servers: first /ready turns 503 while requests are still served, so that load balancers
-// look elsewhere; then the requests in flight finish; then the rest is cut.
-func (p *Proxy) drain(data, status *http.Server, orderly bool) {
+// drain ends the servers: first /ready turns 503 while requests are still served, so that load balancers
+// look elsewhere; then the requests in flight finish; then the rest is cut. Status and admin answer until then.
+func (p *Proxy) drain(data, status *http.Server, stopAdmin func(), orderly bool) {
 	p.draining.Store(true)
 	l := p.config.Limits
 	p.Log.Info("draining", "delay", l.DrainDelay.String(), "grace", l.Grace.String())
@@ -229,6 +235,7 @@ func (p *Proxy) drain(data, status *http.Server, orderly bool) {
 		p.Log.Warn("requests were cut after the grace", "error", err.Error())
 		_ = data.Close() // what Shutdown left over
 	}
+	stopAdmin()
 	_ = status.Close() // probes have nothing to finish
 	p.Log.Info("stopped")
 }
@@ -262,6 +269,9 @@ func (p *Proxy) started(a Addresses) {
 		"mode", string(p.gate.Status().Mode), "routes", routes, "keys", keys}
 	if a.Status != nil {
 		attrs = append(attrs, "status", a.Status.String())
+	}
+	if a.Admin != nil {
+		attrs = append(attrs, "admin", a.Admin.String())
 	}
 	p.Log.Info("started", attrs...)
 	if p.Ready != nil {

@@ -27,9 +27,10 @@ const (
 // Remote is a document behind an https:// URL. It is safe for concurrent use and keeps a connection open
 // between requests: see Close.
 type Remote struct {
-	url    string
-	client *http.Client
-	token  func() (string, error) // nil: none
+	url      string
+	client   *http.Client
+	settings *tls.Config
+	token    func() (string, error) // nil: none
 }
 
 // Authorities are the certificates in a text in PEM form.
@@ -58,8 +59,12 @@ func NewRemote(address string, authorities *x509.CertPool, token func() (string,
 		MaxResponseHeaderBytes: maxResponseHeader,
 	}
 	stay := func(_ *http.Request, _ []*http.Request) error { return http.ErrUseLastResponse }
-	return &Remote{url: address, client: &http.Client{Transport: transport, CheckRedirect: stay}, token: token}, nil
+	return &Remote{url: address, client: &http.Client{Transport: transport, CheckRedirect: stay}, settings: settings, token: token}, nil
 }
+
+// JudgeBy makes now the clock that the server's certificate is judged by, in place of time.Now. It must be called
+// before the first Fetch.
+func (r *Remote) JudgeBy(now func() time.Time) { r.settings.Time = now }
 
 // Close ends the connection that is kept open.
 func (r *Remote) Close() { r.client.CloseIdleConnections() }

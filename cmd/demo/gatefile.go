@@ -12,6 +12,7 @@ const gateFile = `# The demo's gate. Edit it while the demo runs: the policy is 
 listen: %s
 upstream: http://%s
 status: %s
+admin: unix:%s
 log: {level: debug}
 
 policy:
@@ -33,5 +34,8 @@ func writeGateFile(dir string, a account, listen, upstream, status string) (stri
 		return "", err
 	}
 	path := filepath.Join(dir, "gate.yaml")
-	return path, os.WriteFile(path, fmt.Appendf(nil, gateFile, listen, upstream, status), 0o600)
+	return path, os.WriteFile(path, fmt.Appendf(nil, gateFile, listen, upstream, status, adminSocket(path)), 0o600)
 }
+
+// adminSocket is where the gate of a file takes commands.
+func adminSocket(file string) string { return filepath.Join(filepath.Dir(file), "admin.sock") }

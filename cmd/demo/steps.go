@@ -10,6 +10,7 @@ type step struct {
 	what    string   // what is special about the request, for people
 	request string   // request line without the version, such as "GET /v1/shapes"
 	headers []string // header lines after Host
+	control string   // what an operator puts into force before it, as PUT /control has it; empty: nothing
 
 	verdict string
 	reason  string
@@ -73,6 +74,13 @@ func sections(a account) ([]section, error) {
 			ask("forged verdict header, exempt: replaced", "GET /healthz", "X-Approov-Verdict: pass").unchecked("exempt"),
 			ask("forged verdict header, log mode: taken out", "GET /beta/shapes", "X-Approov-Verdict: pass", "X_Approov_Verdict: pass").logged("token_missing"),
 		}},
+		{"The live switch: an operator, while requests go on", []step{
+			ask("bypass for one route", "POST /v1/transfers").bypassed().after(`{"routes":{"transfers":"bypass"},"for":"1m","reason":"demo"}`),
+			ask("the other routes", "GET /v1/shapes").denied("token_missing", 401),
+			ask("log for all: reported only", "GET /v1/shapes").logged("token_missing").after(`{"mode":"log","for":"1m","reason":"demo"}`),
+			ask("enforced for no device yet: rollout 0", "GET /v1/shapes").logged("token_missing").after(`{"mode":"enforce","rollout":0,"for":"1m"}`),
+			ask("resume: the policy rules again", "GET /v1/shapes").denied("token_missing", 401).after(`{}`),
+		}},
 	}
 	return all, failure
 }
@@ -124,6 +132,18 @@ func (s step) denied(reason string, status int) step {
 
 func (s step) unchecked(reason string) step {
 	s.verdict, s.reason, s.status, s.reaches, s.tells = "none", reason, 200, true, "none"
+	return s
+}
+
+// bypassed announces a request that is not even checked, invisibly to the API.
+func (s step) bypassed() step {
+	s.verdict, s.reason, s.status, s.reaches = "none", "bypassed", 200, true
+	return s
+}
+
+// after has an operator put a control document into force before the request.
+func (s step) after(control string) step {
+	s.control = control
 	return s
 }
 

@@ -12,6 +12,7 @@ func (d *demo) introduce(w io.Writer, p painter) {
 	fmt.Fprintf(w, "    client ──▶ %s ──▶ %s\n", p.bold("gate "+d.gate), p.bold("sample API "+d.apiAddr))
 	fmt.Fprintf(w, "    %s\n", p.dim(fmt.Sprintf("%-12s%s", "gate file", d.file)))
 	fmt.Fprintf(w, "    %s\n", p.dim(fmt.Sprintf("%-12shttp://%s/ready and /metrics", "status", d.status)))
+	fmt.Fprintf(w, "    %s\n", p.dim(fmt.Sprintf("%-12sunix:%s, for approovgate status, bypass, …", "admin", adminSocket(d.file))))
 	fmt.Fprintf(w, "    %s\n", p.dim(fmt.Sprintf("%-12shttp://%s/token (stands for the attestation service; demo only)", "minter", d.minterAddr)))
 }
 
@@ -21,7 +22,7 @@ func (d *demo) walkAll(out io.Writer, p painter) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	w := walker{gate: d.gate, api: d.api, log: d.log}
+	w := walker{gate: d.gate, admin: adminSocket(d.file), api: d.api, log: d.log}
 	c := widths(all)
 	total, differ := 0, 0
 	p.header(out, c)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -25,13 +27,19 @@ type outcome struct {
 
 // walker sends the steps, one after the other.
 type walker struct {
-	gate string // address
-	api  *legacyAPI
-	log  *decisionLog
+	gate  string // address
+	admin string // path of its socket
+	api   *legacyAPI
+	log   *decisionLog
 }
 
 // walk sends one step and returns what came of it.
 func (w walker) walk(s step) (outcome, error) {
+	if s.control != "" {
+		if err := w.put(s.control); err != nil {
+			return outcome{}, fmt.Errorf("%s: %w", s.what, err)
+		}
+	}
 	w.log.take()
 	before := w.api.count()
 	status, body, err := send(w.gate, s)
@@ -48,6 +56,29 @@ func (w walker) walk(s step) (outcome, error) {
 		got.tells = answer.Verdict
 	}
 	return got, nil
+}
+
+// put puts a control document into force, as "approovgate bypass" and the others do.
+func (w walker) put(document string) error {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", w.admin)
+	}
+	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
+	request, err := http.NewRequest(http.MethodPut, "http://approovgate/control", strings.NewReader(document))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := (&http.Client{Transport: transport, Timeout: answerTime}).Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
+		return errors.Join(fmt.Errorf("the admin interface answers %s: %s", response.Status, body), err)
+	}
+	return nil
 }
 
 // differences lists where an outcome is not what its step announces; nil: nowhere.

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"testing"
 	"time"
@@ -210,6 +211,22 @@ func TestStepsAreToldOnceEach(t *testing.T) {
 	}
 	if got := k.steps.Load(); got != 2 {
 		t.Errorf("counted: got %d, want 2", got)
+	}
+}
+
+// A source's certificate is judged by the gate's clock.
+func TestCertificatesOfSourcesAreJudgedByTheClock(t *testing.T) {
+	server := newKeySets(t)
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // a refused handshake is the point
+	for now, want := range map[time.Time]string{
+		start: "", server.Certificate().NotAfter.Add(time.Hour): "no answer: its certificate has expired or is not valid yet; renew it, or set the clock",
+	} {
+		c := &clocks{wall: now}
+		k := keptSets(t, server, gate.Options{Now: c.now, Elapsed: c.since}, "good")
+		k.First(t.Context())
+		if s := k.source(1); s.Tries != 1 || s.Failure != want {
+			t.Errorf("at %s: got %+v, want the failure %q", now, s, want)
+		}
 	}
 }
 

@@ -31,7 +31,7 @@ func newAuthority(t *testing.T) *authority {
 	a := &authority{key: newKey(t), pool: x509.NewCertPool()}
 	a.cert = &x509.Certificate{
 		SerialNumber: serial(t), Subject: pkix.Name{CommonName: "test authority"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		NotBefore: time.Now().Add(-2 * year), NotAfter: time.Now().Add(2 * year), // steps of a gate's clock are no longer
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, a.cert, a.cert, a.key.Public(), a.key)
@@ -49,7 +49,7 @@ func (a *authority) issue(t *testing.T) (certificate, key []byte) {
 	own := newKey(t)
 	template := &x509.Certificate{
 		SerialNumber: serial(t), Subject: pkix.Name{CommonName: "test server"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		NotBefore: time.Now().Add(-2 * year), NotAfter: time.Now().Add(2 * year), // steps of a gate's clock are no longer
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
