@@ -14,13 +14,11 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +50,7 @@ policy:
     - {name: health, paths: [/healthz], check: none}
     - {name: transfers, paths: [/transfers], binding: {from: ["header:Authorization"], missing_pay: accept}}
     - {name: orders, paths: [/orders], mode: log}
+    - {name: reports, paths: [/reports], mode: log}
 `
 
 // startFleet runs two gates before an API, with some traffic, until the test ends. One follows a control plane, the other
@@ -78,9 +77,7 @@ func startFleet(t *testing.T) (targets []string) {
 		file := filepath.Join(dir, fmt.Sprintf("gate%d.yaml", i))
 		put(t, file, []byte(text))
 		listen, status := runGate(t, program, file)
-		exporter := httptest.NewServer(served(t, status))
-		t.Cleanup(exporter.Close)
-		targets = append(targets, strings.TrimPrefix(exporter.URL, "http://"))
+		targets = append(targets, status)
 		clients = append(clients, listen)
 	}
 	keepAsking(t, plane.Client(), clients)
@@ -207,7 +204,7 @@ func keepAsking(t *testing.T, client *http.Client, gates []string) {
 	genuine := token(testKey)
 	kinds := []struct{ path, token string }{
 		{"/transfers", genuine}, {"/", token(formerKey)}, {"/", token(ringKey)}, {"/", token([]byte(strings.Repeat("of another account", 4)))},
-		{"/", ""}, {"/transfers", ""}, {"/orders", ""}, {"/healthz", ""}, {"/fails", genuine},
+		{"/", ""}, {"/transfers", ""}, {"/orders", ""}, {"/reports", ""}, {"/healthz", ""}, {"/fails", genuine},
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -241,27 +238,4 @@ func keepAsking(t *testing.T, client *http.Client, gates []string) {
 		stop()
 		<-ended
 	})
-}
-
-// served is a gate's answer to Prometheus, and the metrics that are still to come.
-func served(t *testing.T, address string) http.HandlerFunc {
-	t.Helper()
-	coming, present := comingMetrics(t), registered(t)
-	for name := range coming {
-		if present[name] {
-			delete(coming, name)
-		}
-	}
-	return func(w http.ResponseWriter, _ *http.Request) {
-		response, err := http.Get("http://" + address + "/metrics")
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadGateway) // up is 0 then
-			return
-		}
-		defer func() { _ = response.Body.Close() }() // read to its end
-		_, _ = io.Copy(w, response.Body)             // Prometheus finds half a page wrong
-		for _, name := range slices.Sorted(maps.Keys(coming)) {
-			_, _ = io.WriteString(w, strings.Join(coming[name], ""))
-		}
-	}
 }

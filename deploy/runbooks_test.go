@@ -1,17 +1,22 @@
+//go:build linux
+
 package deploy
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
-	"fmt"
+	"encoding/pem"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/approovgate/approovgate/config"
 )
@@ -43,121 +48,102 @@ func fenced(page, language string) []string {
 	return blocks
 }
 
-// The flags of each command; a true one takes no value.
-var (
-	where    = map[string]bool{"admin": false, "admin-token": false, "config": false, "json": true}
-	account  = map[string]bool{"reason": false, "by": false}
-	override = map[string]bool{"for": false, "until": false, "rollout": false, "route": false}
-	commands = map[string]struct {
-		flags     []map[string]bool
-		arguments int
-	}{
-		"bypass": {flags: []map[string]bool{where, account, override}}, "log": {flags: []map[string]bool{where, account, override}},
-		"enforce": {flags: []map[string]bool{where, account, override}}, "resume": {flags: []map[string]bool{where, account}},
-		"status": {flags: []map[string]bool{where}}, "report": {flags: []map[string]bool{where, {"hours": false}}},
-		"sign":  {flags: []map[string]bool{{"key": false, "aud": false, "version": false}}, arguments: 2},
-		"check": {flags: []map[string]bool{{"config": false}}}, "run": {flags: []map[string]bool{{"config": false}}},
-	}
-)
-
-// commandLines are the uses of approovgate in a page, in console blocks and in the text.
-func commandLines(page string) []string {
-	var lines []string
+// commandLines are the uses of approovgate in a page: those typed in console blocks, and those named in the text.
+func commandLines(page string) (typed, named []string) {
 	for _, block := range fenced(page, "console") {
 		block = strings.ReplaceAll(block, "\n> ", "\n$ ")
 		for _, found := range regexp.MustCompile(`(?m)^[$#] (?:.*[\s/])?approovgate ([^|;>&\n]*)`).FindAllStringSubmatch(block, -1) {
-			lines = append(lines, found[1])
+			typed = append(typed, found[1])
 		}
 	}
 	text := regexp.MustCompile("(?s)```.*?```").ReplaceAllString(page, "")
 	for _, found := range regexp.MustCompile("`approovgate\\s([^`]*)`").FindAllStringSubmatch(text, -1) {
-		lines = append(lines, found[1])
+		named = append(named, strings.Join(strings.Fields(found[1]), " "))
 	}
-	return lines
+	return typed, named
 }
 
-// checkCommand reports what is wrong with the words behind approovgate.
-func checkCommand(line string) error {
-	words := regexp.MustCompile(`"[^"]*"|\$\([^)]*\)|\S+`).FindAllString(line, -1)
-	if len(words) == 0 {
-		return fmt.Errorf("no command")
+// TestTheRunbooksCommandsWork types the pages' uses of approovgate into a shell on the machine of a running gate. Those of
+// console blocks must succeed; those in the text, which have words like FILE in them, must not be wrong usage.
+func TestTheRunbooksCommandsWork(t *testing.T) {
+	program, dir := build(t), t.TempDir()
+	admin := "unix:" + filepath.Join(dir, "admin.sock")
+	file := filepath.Join(dir, "gate.yaml")
+	testSecret(t, filepath.Join(dir, "account.secret"), 0o400)
+	text := "listen: 127.0.0.1:0\nupstream: http://127.0.0.1:9000\nadmin: " + admin + `
+policy:
+  mode: log
+  control: {file: ` + filepath.Join(dir, "control.json") + `}
+  keys: [{name: account, alg: HS256, secret: "file:` + filepath.Join(dir, "account.secret") + `"}]
+  routes: [{name: transfers, paths: [/transfers]}]
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	command, known := commands[words[0]]
-	if !known {
-		return fmt.Errorf("no command %s", words[0])
-	}
-	arguments := 0
-	for i := 1; i < len(words); i++ {
-		name, isFlag := strings.CutPrefix(words[i], "--")
-		if !isFlag {
-			arguments++
-			continue
-		}
-		at := slices.IndexFunc(command.flags, func(flags map[string]bool) bool { _, ok := flags[name]; return ok })
-		if at < 0 {
-			return fmt.Errorf("%s has no flag --%s", words[0], name)
-		}
-		if command.flags[at][name] {
-			continue
-		}
-		if i++; i == len(words) || strings.HasPrefix(words[i], "--") {
-			return fmt.Errorf("--%s has no value", name)
-		}
-		if err := checkValue(name, words[i]); err != nil {
-			return fmt.Errorf("--%s %s: %w", name, words[i], err)
-		}
-	}
-	if arguments != command.arguments {
-		return fmt.Errorf("%s has %d arguments, want %d", words[0], arguments, command.arguments)
-	}
-	if words[0] == "sign" && words[1] != "control" && words[1] != "keys" {
-		return fmt.Errorf("sign %s, want control or keys", words[1])
-	}
-	return nil
-}
+	runGate(t, program, file)
+	signingKey(t, filepath.Join(dir, "control-key.pem"))
 
-func checkValue(name, value string) error {
-	switch name {
-	case "for":
-		d, err := time.ParseDuration(value)
-		if err == nil && (d <= 0 || d > 24*time.Hour) {
-			err = fmt.Errorf("want up to 24h")
+	run := func(line string) (status int, out string) {
+		command := exec.Command("sh", "-c", "approovgate "+line)
+		command.Dir = dir
+		command.Env = append(os.Environ(), "PATH="+filepath.Dir(program)+string(os.PathListSeparator)+os.Getenv("PATH"), "APPROOVGATE_ADMIN="+admin)
+		said, err := command.CombinedOutput()
+		if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
+			t.Fatal(err)
 		}
-		return err
-	case "rollout", "hours":
-		n, err := strconv.Atoi(value)
-		if err == nil && (n < 0 || name == "rollout" && n > 100) {
-			err = fmt.Errorf("want 0 to 100 percent, or some hours")
-		}
-		return err
+		return command.ProcessState.ExitCode(), string(said)
 	}
-	return nil
-}
-
-func TestCommandsAreCheckedAtAll(t *testing.T) {
-	for line, good := range map[string]bool{
-		`bypass --for 15m --route a --route b --reason "INC 42" --json`: true, `sign keys --key k.pem --aud edge --version $(date +%s) ring.json`: true,
-		`bypas`: false, `bypass --fro 15m`: false, `bypass --for`: false, `bypass --for 48h`: false, `log transfers`: false, `resume --for 1h`: false,
-		`enforce --rollout 101`: false, `sign bypass --key k.pem a.json`: false, `sign control --key k.pem`: false,
-	} {
-		if err := checkCommand(line); (err == nil) != good {
-			t.Errorf("%s: got %v, want good: %t", line, err, good)
+	for _, wrong := range []string{"bypas", "bypass --fro 15m", "log --for 48h", "log transfers", "resume --for 1h", "sign keys --key control-key.pem"} {
+		if status, out := run(wrong); status != 2 {
+			t.Errorf("approovgate %s: got status %d, want 2\n%s", wrong, status, out)
 		}
 	}
-}
-
-func TestTheRunbooksCommandsAreKnown(t *testing.T) {
 	total := 0
 	for name, page := range runbooks(t) {
-		for _, line := range commandLines(page) {
-			total++
-			if err := checkCommand(line); err != nil {
-				t.Errorf("%s: approovgate %s: %v", name, line, err)
+		writeDocuments(t, page, dir)
+		typed, named := commandLines(page)
+		total += len(typed) + len(named)
+		for _, line := range typed {
+			if status, out := run(line); status != 0 {
+				t.Errorf("%s: approovgate %s: got status %d, want 0\n%s", name, line, status, out)
+			}
+		}
+		for _, line := range named {
+			if status, out := run(line); status == 2 {
+				t.Errorf("%s: approovgate %s: got status 2\n%s", name, line, out)
 			}
 		}
 	}
 	if total < 40 {
 		t.Errorf("got %d commands in all runbooks, want more than 40: are all read?", total)
+	}
+}
+
+// writeDocuments writes a page's JSON blocks into a folder, each under the name that stands before it.
+func writeDocuments(t *testing.T, page, dir string) {
+	t.Helper()
+	for _, found := range regexp.MustCompile("`(\\w+\\.json)`").FindAllStringSubmatchIndex(page, -1) {
+		if blocks := fenced(page[found[1]:], "json"); len(blocks) > 0 {
+			if err := os.WriteFile(filepath.Join(dir, page[found[2]:found[3]]), []byte(blocks[0]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// signingKey writes a new private key, as approovgate sign takes it.
+func signingKey(t *testing.T, path string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text}), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -135,4 +135,12 @@ func clocks(p *player) {
 	if due := p.run(tree{"do": "due"})["due"]; due != true {
 		p.Errorf("ten seconds later: got due %v, want true", due)
 	}
+	p.at(20 * 365 * 24 * time.Hour)
+	p.server.http.CloseClientConnections() // so that there is a handshake
+	p.poll(long)
+	p.source("decades later", "control.url", "certificate")
+	p.at(0)
+	p.poll(long)
+	p.source("now", "control.url", "")
+	p.modes("now", "bypass bypass bypass")
 }
