@@ -57,21 +57,13 @@ func (p *Proxy) listenAdmin(ctx context.Context) (net.Listener, error) {
 	}
 }
 
-// umask is held while the umask is changed: the process has only one.
-var umask sync.Mutex
-
 // listenPrivate opens a socket that only the process's own user can connect to, from its first moment. Whatever is
 // at the path already stays there, unless it is a socket that nobody listens on any more.
 func listenPrivate(ctx context.Context, path string) (net.Listener, error) {
 	if err := removeStale(ctx, path); err != nil {
 		return nil, err
 	}
-	var lc net.ListenConfig
-	umask.Lock()
-	before := syscall.Umask(0o077) // folders that something else makes meanwhile stay usable
-	l, err := lc.Listen(ctx, "unix", path)
-	syscall.Umask(before)
-	umask.Unlock()
+	l, err := listenMasked(ctx, path)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +72,19 @@ func listenPrivate(ctx context.Context, path string) (net.Listener, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// umask is held while the umask is changed: the process has only one.
+var umask sync.Mutex
+
+// listenMasked opens a socket under a umask that leaves others no permission. Folders that something else makes
+// meanwhile stay usable.
+func listenMasked(ctx context.Context, path string) (net.Listener, error) {
+	var lc net.ListenConfig
+	umask.Lock()
+	defer umask.Unlock()
+	defer syscall.Umask(syscall.Umask(0o077))
+	return lc.Listen(ctx, "unix", path)
 }
 
 // adminHandler is what the admin listener serves.

@@ -52,6 +52,7 @@ type rig struct {
 	proxy   *Proxy
 	address string // of the gate
 	status  string // of the status listener
+	admin   string // of the admin listener; empty: none
 	log     *logBook
 	reload  chan os.Signal
 	onReady func()       // called when the proxy is ready; nil: nothing is
@@ -108,6 +109,9 @@ func (r *rig) start() {
 	select {
 	case a := <-ready:
 		r.address, r.status = a.Listen[0].String(), a.Status.String()
+		if a.Admin != nil {
+			r.admin = a.Admin.String()
+		}
 	case err := <-ended:
 		r.t.Fatalf("Run: got %v, want it to serve", err)
 	}
