@@ -122,7 +122,8 @@ func (c Control) Stricter(p Policy) Control {
 	for _, route := range p.Routes {
 		routes[route.Name] = strict(route.Name, route.Rule)
 	}
-	c.Override, c.Routes = strict("", p.Default), routes
+	c.Override = strict("", p.Default)
+	c.Routes = routes
 	return c
 }
 

@@ -49,7 +49,8 @@ func newMatcher(r Route, foldCase bool) matcher {
 		m.paths = []string{"/" + unnamed}
 		return m
 	}
-	m.exact, m.below = map[string]bool{}, map[string]bool{}
+	m.exact = map[string]bool{}
+	m.below = map[string]bool{}
 	for _, p := range r.Paths {
 		if foldCase {
 			p = strings.ToLower(p)

@@ -196,7 +196,8 @@ func (a *Answer) Refuse(w http.ResponseWriter, r *http.Request) {
 	}
 	body, contentType := respond.Body, respond.ContentType
 	if respond.Details {
-		body, contentType = details(&a.Decision), "application/json"
+		body = details(&a.Decision)
+		contentType = "application/json"
 	}
 	values := []string{"no-store", contentType, "Approov"} // one allocation for the three
 	header := w.Header()

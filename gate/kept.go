@@ -50,14 +50,15 @@ func (r *remote) toSave(text []byte) {
 	r.saved = sum
 	r.save = func() string {
 		var err error
+		kept := text
 		if seal != nil {
-			text, err = sealText(seal(), path, text)
+			kept, err = sealText(seal(), path, text)
 		}
-		if err == nil && len(text) > source.MaxSize {
+		if err == nil && len(kept) > source.MaxSize {
 			err = errors.New("the document is too long to be kept; make it shorter")
 		}
 		if err == nil {
-			err = source.Write(path, text)
+			err = source.Write(path, kept)
 		}
 		if err != nil {
 			return err.Error()
@@ -74,7 +75,8 @@ func (g *Gate) beginSave(r *remote) func() string {
 		return nil
 	}
 	save := r.save
-	r.saving, r.save = true, nil
+	r.saving = true
+	r.save = nil
 	return save
 }
 
@@ -165,7 +167,9 @@ func (g *Gate) reopen(r *remote) error {
 	if err := g.take(r, text); err != nil {
 		return err
 	}
-	r.saved, r.status.Good, r.status.Kept = digest(text), written, true
+	r.saved = digest(text)
+	r.status.Good = written
+	r.status.Kept = true
 	return nil
 }
 

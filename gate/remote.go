@@ -137,7 +137,9 @@ func (g *Gate) readRemotes(p *config.Policy) ([]*remote, []config.Problem) {
 func (g *Gate) readWiring(r *remote, c config.ControlSources) config.Problem {
 	ca, field, reference := c.CA, "control.ca", c.Token
 	if r.key.JWKS != "" {
-		ca, field, reference = r.key.CA, fmt.Sprintf("keys[%d].ca", r.keyIndex), "" // a key set is public, and may be anyone's
+		ca = r.key.CA
+		field = fmt.Sprintf("keys[%d].ca", r.keyIndex)
+		reference = "" // a key set is public, and may be anyone's
 	}
 	var text []byte
 	var authorities *x509.CertPool
@@ -186,7 +188,8 @@ func (r *remote) remember(known *remote, elapsed time.Duration) error {
 	if known.url == r.url {
 		r.progress = known.progress
 		if known.judged != r.judged {
-			r.tag, r.save, r.saved, r.saveFail = "", nil, "", "" // the server is to send the whole of it again
+			r.save = nil
+			r.tag, r.saved, r.saveFail = "", "", "" // the server is to send the whole of it again
 		}
 		if known.wiring != r.wiring || known.judged != r.judged {
 			r.due = 0
@@ -219,19 +222,16 @@ func (g *Gate) known(kind string) *remote {
 // being fetched. mu is held.
 func (g *Gate) adopt(next []*remote) {
 	for _, known := range g.remotes {
-		goesOn := false
+		before, replaced := known.fetcher, true
 		for i, r := range next {
-			goesOn = goesOn || r.fetcher == known.fetcher
 			if r.kind() == known.kind() && r.url == known.url {
-				if r.fetcher != known.fetcher {
-					known.fetcher.Close()
-				}
 				*known = *r
-				next[i], goesOn = known, true
+				next[i] = known
+				replaced = known.fetcher != before
 			}
 		}
-		if !goesOn {
-			known.fetcher.Close()
+		if replaced {
+			before.Close()
 		}
 	}
 	g.remotes = next

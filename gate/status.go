@@ -79,10 +79,12 @@ func (g *Gate) Status() Status {
 
 // routes are what each route does, and last what becomes of requests that none matches.
 func (s *snapshot) routes(control [2]config.Control, now time.Time) []RouteStatus {
-	says, c := "policy", config.Control{}
+	says := "policy"
+	c := config.Control{}
 	for slot, name := range [...]string{"local", "remote"} {
 		if one := control[slot].At(now); !one.Empty() {
-			says, c = name, allowed(one, &s.policy)
+			says = name
+			c = allowed(one, &s.policy)
 			break
 		}
 	}
@@ -90,7 +92,8 @@ func (s *snapshot) routes(control [2]config.Control, now time.Time) []RouteStatu
 	for _, route := range append(append([]config.Route(nil), s.policy.Routes...), config.Route{Rule: s.policy.Default}) {
 		one := RouteStatus{Name: route.Name, Exempt: route.Exempt, Own: route.Mode, Mode: route.Mode, Rollout: route.Rollout, Says: "policy"}
 		if !route.Exempt {
-			one.Mode, one.Rollout = c.Effective(route.Name, route.Mode), c.EffectiveRollout(route.Name, route.Rollout)
+			one.Mode = c.Effective(route.Name, route.Mode)
+			one.Rollout = c.EffectiveRollout(route.Name, route.Rollout)
 		}
 		if one.Mode != route.Mode || one.Rollout != route.Rollout {
 			one.Says = says

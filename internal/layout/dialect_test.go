@@ -40,8 +40,35 @@ func dialectFault(n ast.Node) string {
 				return "a function literal leaves a parameter without a name, and panics if it captures a receiver: write _"
 			}
 		}
+	case *ast.AssignStmt:
+		return valuesFault(n.Rhs, n.Tok == token.DEFINE)
+	case *ast.ValueSpec:
+		return valuesFault(n.Values, true)
 	case *ast.CallExpr:
 		return callFault(n)
+	}
+	return ""
+}
+
+// valuesFault is what is wrong with the right side of an assignment of several values: the interpreter writes the
+// result of a call or a literal to its place, and then forgets the others.
+func valuesFault(values []ast.Expr, define bool) string {
+	if len(values) < 2 {
+		return ""
+	}
+	for _, value := range values {
+		switch v := value.(type) {
+		case *ast.Ident:
+			if v.Name == "nil" {
+				return "an assignment of several values panics when one is nil: give each a statement of its own"
+			}
+		case *ast.CompositeLit:
+			return "an assignment of several values with a composite literal loses the others: give each a statement of its own"
+		case *ast.CallExpr:
+			if !define {
+				return "an assignment of several values with a call loses the others: give each a statement of its own"
+			}
+		}
 	}
 	return ""
 }
@@ -133,7 +160,8 @@ func searchDialect(t *testing.T, file string) {
 func TestDialectSearchFindsFaults(t *testing.T) {
 	for _, source := range []string{
 		`switch { case a, b && c: }`, `switch v.(type) { case []int: }`, `for range 3 {}`, `_ = min(1, 2)`,
-		`_ = errors.As(err, &target)`, `slices.Sort(list)`, `_ = func(int) {}`,
+		`_ = errors.As(err, &target)`, `slices.Sort(list)`, `_ = func(int) {}`, `a, b = nil, 1`, `a, b = 1, f()`, `a, b := 1, T{}`,
+		`var a, b = T{}, 1`,
 	} {
 		parsed, err := parser.ParseFile(token.NewFileSet(), "x.go", "package x\nfunc f() { "+source+" }", 0)
 		if err != nil {
