@@ -29,7 +29,7 @@ lint: ## check format, vet and staticcheck
 	for module in internal/yaegitest internal/e2e deploy/kubernetes/check; do (cd $$module && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...) || exit 1; done
 
 race: ## run the tests of what runs concurrently under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race ./engine ./gate ./internal/h1 ./internal/host ./internal/liveask/suite ./internal/logline ./internal/sdnotify ./internal/tracing ./proxy ./cmd/... ./internal/conformance
+	CGO_ENABLED=1 $(GO) test -race ./engine ./gate ./internal/h1 ./internal/host ./internal/liveask/suite ./internal/logline ./internal/sdnotify ./internal/tracing ./proxy ./source ./cmd/... ./internal/conformance
 
 # When the time is up, go test -fuzz sometimes reports "context deadline exceeded" although nothing was found
 # (golang.org/issue/75804). A target has failed if there is more to say than that.
@@ -49,8 +49,8 @@ e2e: ## ask the sidecar with real clients: gRPC, a browser, curl, h2spec, slow o
 e2e-long: ## the same, with a minute for each attack
 	cd internal/e2e && APPROOVGATE_ATTACK=60 $(GO) test -count=1 -timeout 60m -v ./...
 
-reliability: ## kill, overload and starve the sidecar, with the figures to publish (Linux, root, 15 minutes)
-	APPROOVGATE_RELIABILITY=long $(GO) test -count=1 -timeout 30m -v ./internal/reliability
+reliability: ## kill, overload, starve, mislead and reload the sidecar, with the figures of docs/reliability.md (Linux, root, 35 minutes)
+	APPROOVGATE_RELIABILITY=long $(GO) test -count=1 -timeout 60m -v ./internal/reliability
 
 crosstalk: ## a million requests, each of which must get its own answer (4 minutes)
 	APPROOVGATE_CROSSTALK=1000000 $(GO) test -count=1 -timeout 20m -v -run NoAnswer ./proxy

@@ -158,6 +158,23 @@ func TestTheControlFileThatIsAheadOfThePolicy(t *testing.T) {
 	f.wantEvents(t, "with the route", "control_set local 1", "source_recovered control.file")
 }
 
+// A policy that cannot be used neither keeps anybody from switching, nor names another file.
+func TestTheControlFileBesideABrokenPolicy(t *testing.T) {
+	for name, spoil := range map[string]func(d *desk){
+		"an unknown key":   func(d *desk) { d.policy["unknown"] = true },
+		"a missing secret": func(d *desk) { delete(d.secrets, "env:ACCOUNT") },
+	} {
+		f := fileFleet(t)
+		f.start(t)
+		f.write(t, `{"version": 1, "mode": "bypass", `+until(60)+`}`, 0o600)
+		f.change(spoil)
+		f.change(func(d *desk) { d.policy["control"] = tree{"file": f.controlFile() + "x"} })
+		if problems := f.g.Refresh(); !config.Failed(problems) || modes(t, f.g) != "bypass bypass bypass" {
+			t.Errorf("%s: got %s and problems %v, want a problem and the bypass", name, modes(t, f.g), problems)
+		}
+	}
+}
+
 func TestTheControlFileInYAML(t *testing.T) {
 	f := fileFleet(t)
 	o := f.options()

@@ -166,14 +166,15 @@ type files struct {
 func (g *Gate) readFiles() *files {
 	f := &files{}
 	f.policy, f.problems = g.o.Load()
-	path := f.policy.Control.File
 	if !config.Failed(f.problems) {
 		var found []config.Problem
 		f.remotes, found = g.readRemotes(&f.policy)
 		f.problems = append(f.problems, found...)
 		f.entries, found = readKeys(f.policy.Keys, g.o.Read)
 		f.problems = append(f.problems, found...)
-	} else if g.live.Load() != nil {
+	}
+	path := f.policy.Control.File
+	if config.Failed(f.problems) && g.live.Load() != nil {
 		path = g.snapshot().policy.Control.File // a policy that is broken keeps nobody from switching
 	}
 	f.control = g.readText(path)

@@ -50,14 +50,15 @@ func (r *remote) toSave(text []byte) {
 	r.saved = sum
 	r.save = func() string {
 		var err error
+		kept := text
 		if seal != nil {
-			text, err = sealText(seal(), path, text)
+			kept, err = sealText(seal(), path, text)
 		}
-		if err == nil && len(text) > source.MaxSize {
+		if err == nil && len(kept) > source.MaxSize {
 			err = errors.New("the document is too long to be kept; make it shorter")
 		}
 		if err == nil {
-			err = source.Write(path, text)
+			err = source.Write(path, kept)
 		}
 		if err != nil {
 			return err.Error()

@@ -142,42 +142,44 @@ func spellings(secret []byte) []string {
 	}
 }
 
+// keptSpoils are what may happen to the kept files.
+var keptSpoils = []struct {
+	name          string
+	spoil         func(t *testing.T, f *fleet, ring, control string)
+	ring, control string // in the failures; empty: none
+}{
+	{"another seal", func(_ *testing.T, f *fleet, _, _ string) { f.secrets["env:SEAL"] = encoded("other") }, "cannot be unsealed: control.seal has changed, or the file; delete it", ""},
+	{"a changed bit in the ring", func(t *testing.T, _ *fleet, ring, _ string) { flip(t, ring, -1) }, "cannot be unsealed", ""},
+	{"another nonce", func(t *testing.T, _ *fleet, ring, _ string) { flip(t, ring, 25) }, "cannot be unsealed", ""},
+	{"another mark", func(t *testing.T, _ *fleet, ring, _ string) { flip(t, ring, 0) }, "is not sealed; delete it", ""},
+	{"a ring that is cut off", func(t *testing.T, _ *fleet, ring, _ string) {
+		overwrite(t, ring, []byte("approovgate-sealed-1\nshort"))
+	}, "is not sealed; delete it", ""},
+	{"a ring in clear text", func(t *testing.T, f *fleet, ring, _ string) {
+		overwrite(t, ring, []byte(f.plane.ring(t, 9, member("two", nil))))
+	}, "is not sealed; delete it", ""},
+	{"an empty ring", func(t *testing.T, _ *fleet, ring, _ string) { overwrite(t, ring, nil) }, "is empty", ""},
+	{"a changed letter in the control document", func(t *testing.T, _ *fleet, _, control string) { flip(t, control, 150) }, "", "the envelope cannot be trusted"},
+	{"files in each other's place", func(t *testing.T, _ *fleet, ring, control string) {
+		for _, move := range [][2]string{{ring, ring + "x"}, {control, ring}, {ring + "x", control}} {
+			if err := os.Rename(move[0], move[1]); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}, "is not sealed", "the envelope cannot be trusted"},
+	{"files that others may write", func(t *testing.T, _ *fleet, ring, control string) {
+		for _, file := range []string{ring, control} {
+			if err := os.Chmod(file, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}, "can be written by others", "can be written by others"},
+	{"other signing keys", func(t *testing.T, f *fleet, _, _ string) { _, f.secrets["env:CONTROL_KEY"] = signingKey(t) }, "the envelope cannot be trusted", "the envelope cannot be trusted"},
+	{"a clock far behind", func(_ *testing.T, f *fleet, _, _ string) { f.after(-time.Hour) }, "iat", "iat"},
+}
+
 func TestKeptFilesThatAreRefused(t *testing.T) {
-	for _, row := range []struct {
-		name  string
-		spoil func(t *testing.T, f *fleet, ring, control string) // the files
-		ring  string                                             // in the ring's failure; empty: none
-		ctrl  string
-	}{
-		{"another seal", func(_ *testing.T, f *fleet, _, _ string) { f.secrets["env:SEAL"] = encoded("other") }, "cannot be unsealed: control.seal has changed, or the file; delete it", ""},
-		{"a changed bit in the ring", func(t *testing.T, _ *fleet, ring, _ string) { flip(t, ring, -1) }, "cannot be unsealed", ""},
-		{"another nonce", func(t *testing.T, _ *fleet, ring, _ string) { flip(t, ring, 25) }, "cannot be unsealed", ""},
-		{"another mark", func(t *testing.T, _ *fleet, ring, _ string) { flip(t, ring, 0) }, "is not sealed; delete it", ""},
-		{"a ring that is cut off", func(t *testing.T, _ *fleet, ring, _ string) {
-			overwrite(t, ring, []byte("approovgate-sealed-1\nshort"))
-		}, "is not sealed; delete it", ""},
-		{"a ring in clear text", func(t *testing.T, f *fleet, ring, _ string) {
-			overwrite(t, ring, []byte(f.plane.ring(t, 9, member("two", nil))))
-		}, "is not sealed; delete it", ""},
-		{"an empty ring", func(t *testing.T, _ *fleet, ring, _ string) { overwrite(t, ring, nil) }, "is empty", ""},
-		{"a changed letter in the control document", func(t *testing.T, _ *fleet, _, control string) { flip(t, control, 150) }, "", "the envelope cannot be trusted"},
-		{"files in each other's place", func(t *testing.T, _ *fleet, ring, control string) {
-			for _, move := range [][2]string{{ring, ring + "x"}, {control, ring}, {ring + "x", control}} {
-				if err := os.Rename(move[0], move[1]); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}, "is not sealed", "the envelope cannot be trusted"},
-		{"files that others may write", func(t *testing.T, _ *fleet, ring, control string) {
-			for _, file := range []string{ring, control} {
-				if err := os.Chmod(file, 0o666); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}, "can be written by others", "can be written by others"},
-		{"other signing keys", func(t *testing.T, f *fleet, _, _ string) { _, f.secrets["env:CONTROL_KEY"] = signingKey(t) }, "the envelope cannot be trusted", "the envelope cannot be trusted"},
-		{"a clock far behind", func(_ *testing.T, f *fleet, _, _ string) { f.after(-time.Hour) }, "iat", "iat"},
-	} {
+	for _, row := range keptSpoils {
 		f := keptFleet(t)
 		f.plane.put("/control", f.plane.control(t, 7, bypass(15)))
 		f.start(t)
@@ -197,7 +199,7 @@ func TestKeptFilesThatAreRefused(t *testing.T) {
 		f.start(t)
 		f.g.Refresh()
 		told := []string{}
-		for _, one := range []struct{ name, want, good string }{{"control.url", row.ctrl, "control_set remote 7"}, {"keys[0].ring", row.ring, "keys_changed keys[0].ring"}} {
+		for _, one := range []struct{ name, want, good string }{{"control.url", row.control, "control_set remote 7"}, {"keys[0].ring", row.ring, "keys_changed keys[0].ring"}} {
 			s := f.source(t, one.name)
 			if one.want == "" && (s.Failure != "" || !s.Kept) || one.want != "" && (!strings.HasPrefix(s.Failure, "what an earlier run has kept: ") || !strings.Contains(s.Failure, one.want) || s.Kept || !s.Good.IsZero()) {
 				t.Errorf("%s: %s: got %+v, want failure %q", row.name, one.name, s, one.want)
@@ -208,7 +210,7 @@ func TestKeptFilesThatAreRefused(t *testing.T) {
 			told = append(told, one.good)
 		}
 		f.wantEvents(t, row.name, told...)
-		if f.g.Ready() != (row.ring == "") || (f.g.Status().Mode == "bypass") != (row.ctrl == "") {
+		if f.g.Ready() != (row.ring == "") || (f.g.Status().Mode == "bypass") != (row.control == "") {
 			t.Errorf("%s: got ready %v in mode %s, want only what is good in force", row.name, f.g.Ready(), f.g.Status().Mode)
 		}
 	}
@@ -280,6 +282,11 @@ func TestACacheThatCannotBeWritten(t *testing.T) {
 	f.poll()
 	if files, err := os.ReadDir(good); len(files) != 2 || err != nil || f.g.Status().KeepFailure != "" {
 		t.Errorf("once it can be written: got files %v, %v and failure %q, want two and none", files, err, f.g.Status().KeepFailure)
+	}
+	f.plane.down()
+	f.start(t)
+	if s := f.source(t, "keys[0].ring"); s.Failure != "" || !s.Kept || f.g.Status().Mode != "bypass" {
+		t.Errorf("after a restart: got %+v and mode %s, want what was kept in the end", s, f.g.Status().Mode)
 	}
 }
 

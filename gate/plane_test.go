@@ -12,6 +12,7 @@ import (
 	"io"
 	"log"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -36,6 +37,10 @@ type plane struct {
 	mu    sync.Mutex // guards the fields below
 	pages map[string]page
 	asked map[string]int // requests by path
+	conns int            // open connections
+	begun int            // connections since the start
+
+	closed chan struct{} // told of connections that are closed
 }
 
 // page is what the plane answers for a path.
@@ -47,13 +52,45 @@ type page struct {
 
 func newPlane(t testing.TB) *plane {
 	t.Helper()
-	p := &plane{pages: map[string]page{}, asked: map[string]int{}}
+	p := &plane{pages: map[string]page{}, asked: map[string]int{}, closed: make(chan struct{}, 1000)}
 	p.key, p.public = signingKey(t)
 	p.Server = httptest.NewUnstartedServer(p)
 	p.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that are refused on purpose
+	p.Config.ConnState = p.count
 	p.StartTLS()
 	t.Cleanup(p.Close)
 	return p
+}
+
+func (p *plane) count(_ net.Conn, state http.ConnState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		p.conns++
+		p.begun++
+	case http.StateClosed:
+		p.conns--
+		p.closed <- struct{}{}
+	}
+}
+
+// wantConnections waits until so many connections are left.
+func (p *plane) wantConnections(t testing.TB, name string, want int) {
+	t.Helper()
+	for {
+		p.mu.Lock()
+		open := p.conns
+		p.mu.Unlock()
+		if open == want {
+			return
+		}
+		select {
+		case <-p.closed:
+		case <-time.After(time.Minute):
+			t.Fatalf("%s: got %d connections, want %d", name, open, want)
+		}
+	}
 }
 
 func signingKey(t testing.TB) (*ecdsa.PrivateKey, string) {

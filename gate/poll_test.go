@@ -215,6 +215,7 @@ func TestASourceThatIsDroppedWhileItIsAsked(t *testing.T) {
 			t.Errorf("%s: got %s, want the policy's modes", row.name, got)
 		}
 		f.wantEvents(t, row.name)
+		f.plane.wantConnections(t, row.name, 0)
 	}
 }
 
@@ -241,6 +242,30 @@ func TestOtherWiringIsUsedAtOnce(t *testing.T) {
 	f.g.Poll(context.Background())
 	if seen != "Bearer other" {
 		t.Errorf("got Authorization %q, want the new one", seen)
+	}
+	f.plane.wantConnections(t, "with the new one", 1)
+	f.g.Close()
+	f.plane.wantConnections(t, "closed", 0)
+}
+
+// A source that goes on keeps its connection when the policy changes; one that is dropped does not.
+func TestConnectionsToSources(t *testing.T) {
+	f := ringFleet(t, nil)
+	f.startRing(t, 1, member("one", nil))
+	f.plane.wantConnections(t, "two sources", 2)
+	f.change(func(d *desk) { d.policy["deny_issuers"] = "x" })
+	f.g.Refresh()
+	f.poll()
+	f.plane.mu.Lock()
+	if n := f.plane.begun; n != 2 {
+		t.Errorf("another policy: got %d connections begun, want the same two", n)
+	}
+	f.plane.mu.Unlock()
+	f.change(func(d *desk) { delete(d.policy["control"].(tree), "url") })
+	f.g.Refresh()
+	f.plane.wantConnections(t, "one source", 1)
+	if status := f.g.Status(); len(status.Sources) != 1 {
+		t.Errorf("got sources %+v, want the ring alone", status.Sources)
 	}
 }
 

@@ -222,19 +222,16 @@ func (g *Gate) known(kind string) *remote {
 // being fetched. mu is held.
 func (g *Gate) adopt(next []*remote) {
 	for _, known := range g.remotes {
-		goesOn := false
+		before, replaced := known.fetcher, true
 		for i, r := range next {
-			goesOn = goesOn || r.fetcher == known.fetcher
 			if r.kind() == known.kind() && r.url == known.url {
-				if r.fetcher != known.fetcher {
-					known.fetcher.Close()
-				}
 				*known = *r
-				next[i], goesOn = known, true
+				next[i] = known
+				replaced = known.fetcher != before
 			}
 		}
-		if !goesOn {
-			known.fetcher.Close()
+		if replaced {
+			before.Close()
 		}
 	}
 	g.remotes = next

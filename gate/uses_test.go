@@ -2,12 +2,9 @@ package gate_test
 
 import (
 	"context"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/approovgate/approovgate/config"
 	"github.com/approovgate/approovgate/engine"
 	"github.com/approovgate/approovgate/gate"
 )
@@ -108,93 +105,4 @@ func TestTheUseOfAKeyOutlivesChanges(t *testing.T) {
 	if k := f.key(t, "fleet/two"); k.Tokens != 0 {
 		t.Errorf("got %+v, want none", k)
 	}
-}
-
-// TestEverythingAtOnce asks, refreshes, polls, sets control and looks at the status, while documents, policy and
-// clock change. Whatever the moment, a genuine token is passed or not looked at, and a forged one never passed.
-func TestEverythingAtOnce(t *testing.T) {
-	const rounds = 60
-	f := keptFleet(t)
-	f.policy["control"].(tree)["file"] = f.controlFile()
-	f.policy["keys"] = append(f.policy["keys"].([]any), tree{"name": "account", "alg": "HS256", "secret": "env:ACCOUNT"})
-	f.policy["routes"] = controlled["routes"]
-	f.start(t)
-	c := claims()
-	c["exp"] = noon.Unix() + 86400
-	valid, forged := sign(t, "account", c), sign(t, "nobody", c)
-	stop := make(chan struct{})
-	var asking, changing sync.WaitGroup
-	for range 2 {
-		asking.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				if a := f.g.Ask(incoming("GET", "/pay", "Approov-Token", valid)); a.Action != engine.Forward {
-					t.Errorf("a genuine token: got %s for %s, want forward", a.Action, a.Reason)
-				}
-				if a := f.g.Ask(incoming("GET", "/", "Approov-Token", forged)); a.Verdict == engine.Pass {
-					t.Errorf("a forged token: got %s, want it never", a.Verdict)
-				}
-			}
-		})
-	}
-	each := func(do func(i int)) {
-		changing.Go(func() {
-			for i := range rounds {
-				do(i)
-			}
-		})
-	}
-	members := []any{member("one", nil), member("two", nil), member("three", nil)}
-	each(func(i int) { f.plane.put("/ring", f.plane.ring(t, i+1, members[:1+i%3]...)) })
-	each(func(i int) {
-		f.plane.put("/control", f.plane.control(t, i+1, tree{"mode": []any{"log", "bypass", "enforce"}[i%3]}))
-	})
-	each(func(i int) {
-		f.write(t, `{"version": 1}`, 0o600)
-		f.g.SetControl(gate.Local, config.Control{Version: int64(i + 2), Override: config.Override{Mode: config.Log}, Until: noon.Add(time.Hour)})
-	})
-	each(func(i int) {
-		f.change(func(d *desk) {
-			d.policy["deny_issuers"] = strings.Repeat("x", 1+i%5)
-			d.policy["control"] = with2(d.policy["control"].(tree), tree{"interval": []any{"1s", "5s", "1h"}[i%3], "seal": []any{"env:SEAL", ""}[i%2]})
-			if i%7 == 0 {
-				d.policy["control"].(tree)["url"] = f.plane.URL + []string{"/control", "/elsewhere"}[i%2]
-			}
-		})
-		f.g.Refresh()
-	})
-	for range 2 {
-		each(func(int) { f.poll() })
-	}
-	each(func(int) {
-		f.pass(500 * time.Millisecond)
-		f.look()
-		status := f.g.Status()
-		if len(status.Routes) != 3 || len(status.Sources) != 2 {
-			t.Errorf("got status %+v, want three routes and two sources", status)
-		}
-		f.g.Counters()
-		f.g.BindingCounts()
-		f.g.Ready()
-		f.g.Close()
-	})
-	changing.Wait()
-	close(stop)
-	asking.Wait()
-	f.plane.put("/ring", f.plane.ring(t, rounds+1, member("last", nil)))
-	f.change(func(d *desk) { d.policy["control"].(tree)["seal"] = "env:SEAL" })
-	f.g.SetControl(gate.Local, config.Control{Version: rounds + 10, Override: config.Override{Mode: config.Enforce}})
-	f.g.Refresh()
-	f.poll()
-	f.wantReason(t, "after all", "last", engine.OK)
-	if s := f.source(t, "keys[0].ring"); s.Failure != "" || f.g.Status().KeepFailure != "" {
-		t.Errorf("after all: got %+v and keep failure %q, want none", s, f.g.Status().KeepFailure)
-	}
-	f.plane.down()
-	f.start(t)
-	f.wantReason(t, "after a restart", "last", engine.OK)
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
+	"time"
 )
 
 // Write replaces the file at path with text in one step, readable and writable by its owner alone: after a
@@ -17,8 +19,14 @@ func Write(path string, text []byte) error {
 	return nil
 }
 
+const (
+	unfinished = ".approovgate-" // begins the name of a file that is being written
+	abandoned  = time.Hour       // after which such a file is of a program that has been killed
+)
+
 func replace(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".approovgate-*") // made with mode 0600
+	sweep(filepath.Dir(path))
+	f, err := os.CreateTemp(filepath.Dir(path), unfinished+"*") // made with mode 0600
 	if err != nil {
 		return err
 	}
@@ -37,6 +45,23 @@ func replace(path string, text []byte) error {
 		return err
 	}
 	return syncFolder(filepath.Dir(path))
+}
+
+// sweep removes what programs that were killed while they wrote have left in a folder. What cannot be removed
+// harms nobody.
+func sweep(folder string) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		if !strings.HasPrefix(entry.Name(), unfinished) || !entry.Type().IsRegular() {
+			continue
+		}
+		if info, err := entry.Info(); err == nil && time.Since(info.ModTime()) > abandoned {
+			_ = os.Remove(filepath.Join(folder, entry.Name()))
+		}
+	}
 }
 
 // syncFolder makes a renaming last. Windows does not need it and does not allow it.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/approovgate/approovgate/source"
 )
@@ -52,6 +53,38 @@ func TestWriteReplaces(t *testing.T) {
 	wantAlone(t, path, "after chmod 666")
 	if text, _, err := source.Read("file:" + path); err != nil || string(text) != "after chmod 666" {
 		t.Errorf("read again: got %q and %v, want what was written", text, err)
+	}
+}
+
+// A program that is killed while it writes leaves its temporary file behind. They must not pile up, and one that is
+// being written by another program must stay.
+func TestWriteRemovesWhatTheKilledHaveLeft(t *testing.T) {
+	dir := t.TempDir()
+	for name, age := range map[string]time.Duration{".approovgate-1": 2 * time.Hour, ".approovgate-2": time.Minute, "approovgate-3": 2 * time.Hour} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("half a docu"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, time.Time{}, time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, ".approovgate-folder"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := source.Write(filepath.Join(dir, "document"), []byte("text")); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, entry := range entries {
+		left = append(left, entry.Name())
+	}
+	if got, want := strings.Join(left, " "), ".approovgate-2 .approovgate-folder approovgate-3 document"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

@@ -34,7 +34,7 @@ Usage:
   approovgate ` + mode + ` [FLAGS]
 
 Without --route it is for all routes and replaces the local override in force. With it, that override stays as it is
-for other routes, but for its end: there is one for all.
+for other routes, but there is one end for all, and one reason: the new one if it is given.
 ` + end + `
 
 Flags:
@@ -302,6 +302,9 @@ func (w wish) merge(document map[string]any, before *controlDocument, known map[
 		}
 		if before.Rollout != nil {
 			document["rollout"] = *before.Rollout
+		}
+		if w.reason == "" && before.Reason != "" {
+			document["reason"] = before.Reason // which holds for the other routes still
 		}
 		for name, o := range before.Routes {
 			if known[name] {

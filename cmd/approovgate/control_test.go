@@ -114,11 +114,11 @@ func TestOverrideOfARouteKeepsTheOthers(t *testing.T) {
 		t.Errorf("got %q, want %q", stderr, want)
 	}
 	stdout, stderr := r.must("enforce", "--route", "accounts", "--rollout", "50", "--for", "3h")
-	want := `{"mode":"log","routes":{"transfers":{"mode":"bypass"},"accounts":{"mode":"enforce","rollout":50}},"for":"3h0m0s","by":"alice@edge-1"}`
+	want := `{"mode":"log","routes":{"transfers":{"mode":"bypass"},"accounts":{"mode":"enforce","rollout":50}},"for":"3h0m0s","by":"alice@edge-1","reason":"second"}`
 	if !sameJSON(t, r.lastPut(), want) || stderr != "" {
 		t.Errorf("got %s, %q, want %s and no note", r.lastPut(), stderr, want)
 	}
-	if want := "log for all routes, but bypass for transfers; enforce (50 % of devices) for accounts, until 16:00:00 CET (in 3 h), by alice@edge-1, no reason given"; firstLine(stdout) != want {
+	if want := "log for all routes, but bypass for transfers; enforce (50 % of devices) for accounts, until 16:00:00 CET (in 3 h), by alice@edge-1: second"; firstLine(stdout) != want {
 		t.Errorf("got\n%s\nwant\n%s", firstLine(stdout), want)
 	}
 	_, stderr = r.must("bypass", "--for", "5m")

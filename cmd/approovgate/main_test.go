@@ -43,7 +43,7 @@ func TestScripts(t *testing.T) {
 }
 
 // patience is how long a script waits for what must happen.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // arguments checks their number.
 func arguments(ts *testscript.TestScript, neg bool, args []string, usage string) {

@@ -84,7 +84,7 @@ func readTime(text string, now time.Time, zone *time.Location) (time.Time, error
 			now.Add(defaultSpan).In(zone).Format(time.RFC3339), text)
 	}
 	if !at.After(now) {
-		return time.Time{}, fmt.Errorf("--until %s has passed; it is %s now%s", text, clock(now, now, zone), hint)
+		return time.Time{}, fmt.Errorf("--until %s has passed; it is %s now%s", text, clockText(now, now, zone), hint)
 	}
 	return at, nil
 }
@@ -114,8 +114,8 @@ func localTime(layout, text string, zone *time.Location) (time.Time, error) {
 	return at, nil
 }
 
-// clock is a time as people read it, with the date unless it is that of now.
-func clock(at, now time.Time, zone *time.Location) string {
+// clockText is a time as people read it, with the date unless it is that of now.
+func clockText(at, now time.Time, zone *time.Location) string {
 	at, now = at.In(zone), now.In(zone)
 	layout := "15:04:05 MST"
 	if at.Format(time.DateOnly) != now.Format(time.DateOnly) {
@@ -126,7 +126,7 @@ func clock(at, now time.Time, zone *time.Location) string {
 
 // clockAndSpan is a time and how far it is from now.
 func clockAndSpan(at, now time.Time, zone *time.Location) string {
-	return clock(at, now, zone) + " (" + fromNow(at, now) + ")"
+	return clockText(at, now, zone) + " (" + fromNow(at, now) + ")"
 }
 
 // fromNow is how far a time is from now, such as "in 15 min" or "3 h 12 min ago".

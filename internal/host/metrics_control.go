@@ -16,6 +16,8 @@ var (
 		"When the override in this slot ends, Unix seconds; absent where none lasts or it has no end.", []string{"slot"}, nil)
 	controlVersionDesc = prometheus.NewDesc("approovgate_control_version",
 		"Version of the control document in this slot; 0: there never was one.", []string{"slot"}, nil)
+	keepFailingDesc = prometheus.NewDesc("approovgate_control_cache_failing",
+		"1 when what sources brought could not be kept in control.cache, so that a restart would not find it.", nil, nil)
 	routeModeDesc = prometheus.NewDesc("approovgate_route_mode",
 		"Always 1; the labels are the route (empty: none matched), the mode in force and whose it is: policy, local or remote. Exempt routes have none.",
 		[]string{"route", "mode", "says"}, nil)
@@ -34,7 +36,7 @@ var (
 )
 
 // controlDescs are what the functions below collect.
-var controlDescs = []*prometheus.Desc{controlActiveDesc, controlUntilDesc, controlVersionDesc, routeModeDesc, routeRolloutDesc,
+var controlDescs = []*prometheus.Desc{controlActiveDesc, controlUntilDesc, controlVersionDesc, keepFailingDesc, routeModeDesc, routeRolloutDesc,
 	sourceUpDesc, sourceGoodDesc, sourceFetchesDesc, keyTokensDesc, keyLastUseDesc}
 
 // collectControl reads the slots, and what the routes do under them.
@@ -50,6 +52,11 @@ func collectControl(status *gate.Status, out chan<- prometheus.Metric) {
 		gauge(out, controlActiveDesc, active, slot)
 		gauge(out, controlVersionDesc, float64(c.Version), slot)
 	}
+	failing := 0.0
+	if status.KeepFailure != "" {
+		failing = 1
+	}
+	gauge(out, keepFailingDesc, failing)
 	for _, route := range status.Routes {
 		if !route.Exempt {
 			gauge(out, routeModeDesc, 1, route.Name, string(route.Mode), route.Says)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/approovgate/approovgate/config"
@@ -188,5 +189,29 @@ func TestMetricsOfLiveControl(t *testing.T) {
 	}
 	for _, p := range problems {
 		t.Errorf("%s: promlint says %s", p.Metric, p.Text)
+	}
+}
+
+// statusCollector collects what is known of a gate that nobody has.
+type statusCollector gate.Status
+
+func (s statusCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range controlDescs {
+		out <- d
+	}
+}
+
+func (s statusCollector) Collect(out chan<- prometheus.Metric) {
+	status := gate.Status(s)
+	collectControl(&status, out)
+}
+
+func TestACacheThatCannotBeWrittenIsMeasured(t *testing.T) {
+	const name = "approovgate_control_cache_failing"
+	const help = "# HELP " + name + " 1 when what sources brought could not be kept in control.cache, so that a restart would not find it.\n# TYPE " + name + " gauge\n"
+	for failure, want := range map[string]string{"": "0", "keys[1].ring: no space left on device": "1"} {
+		if err := testutil.CollectAndCompare(statusCollector{KeepFailure: failure}, strings.NewReader(help+name+" "+want+"\n"), name); err != nil {
+			t.Errorf("failure %q: %v", failure, err)
+		}
 	}
 }

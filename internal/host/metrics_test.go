@@ -54,6 +54,7 @@ func TestMetricsTellWhatTheGateCounts(t *testing.T) {
 		`approovgate_config_reloads_total{result="success"} 1`,
 		`approovgate_control_active{slot="local"} 0`,
 		`approovgate_control_active{slot="remote"} 0`,
+		`approovgate_control_cache_failing 0`,
 		`approovgate_control_version{slot="local"} 0`,
 		`approovgate_control_version{slot="remote"} 0`,
 		`approovgate_decisions_total{action="forward",mode="enforce",reason="exempt",route="open",verdict="none"} 1`,

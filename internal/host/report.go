@@ -35,9 +35,9 @@ var reportLimits = ReportLimits{Hours: 24, Requests: 1000, AppShare: 0.01, Setup
 
 // Obstacle is something to look at before checks are enforced.
 type Obstacle struct {
-	Route string `json:"route,omitempty"` // empty: it is not about one
-	What  string `json:"what"`
-	Do    string `json:"do"`
+	About *string `json:"route,omitempty"` // the route, empty for requests that none matches; absent: it is not about one
+	What  string  `json:"what"`
+	Do    string  `json:"do"`
 }
 
 // RouteReport is what became of a route's requests.

@@ -42,22 +42,23 @@ func (r *Report) judge(status *gate.Status) {
 	r.Ready = len(r.InTheWay) == 0
 }
 
-func (r *Report) block(route, do, what string, values ...any) {
-	r.InTheWay = append(r.InTheWay, Obstacle{Route: route, What: fmt.Sprintf(what, values...), Do: do})
+// block notes something in the way, in a route or, with nil, in none.
+func (r *Report) block(route *string, do, what string, values ...any) {
+	r.InTheWay = append(r.InTheWay, Obstacle{About: route, What: fmt.Sprintf(what, values...), Do: do})
 }
 
 // judgeGate looks at what is not about one route.
 func (r *Report) judgeGate(status *gate.Status) {
 	const soon = 7 * 24 * time.Hour
 	if seen := r.To.Sub(r.From); seen.Hours() < r.Limits.Hours {
-		r.block("", "wait, so that every kind of user has been seen", "only %s were watched, less than %g hours", seen.Round(time.Second), r.Limits.Hours)
+		r.block(nil, "wait, so that every kind of user has been seen", "only %s were watched, less than %g hours", seen.Round(time.Second), r.Limits.Hours)
 	}
 	if status.Failing {
-		r.block("", "run approovgate check, and repair what it names", "policy or keys cannot be read again, and older ones are in force")
+		r.block(nil, "run approovgate check, and repair what it names", "policy or keys cannot be read again, and older ones are in force")
 	}
 	for _, source := range status.Sources {
 		if source.Failure != "" {
-			r.block("", "repair it before anything depends on it", "the source %s fails: %s", source.Name, gate.Printable(source.Failure))
+			r.block(nil, "repair it before anything depends on it", "the source %s fails: %s", source.Name, gate.Printable(source.Failure))
 		}
 	}
 	usable := 0
@@ -66,16 +67,16 @@ func (r *Report) judgeGate(status *gate.Status) {
 			usable++
 		}
 		if key.Usable && key.LastUse.After(r.From) && !key.NotAfter.IsZero() && key.NotAfter.Sub(r.To) < soon {
-			r.block("", "have its successor listed before that, unless it is being retired and the app's tokens come under the next one",
+			r.block(nil, "have its successor listed before that, unless it is being retired and the app's tokens come under the next one",
 				"the key %s is in use and ends at %s", key.Name, key.NotAfter.UTC().Format(time.RFC3339))
 		}
 	}
 	if usable == 0 {
-		r.block("", "look at the windows of the keys and at their sources", "no key is usable: every request would be rejected")
+		r.block(nil, "look at the windows of the keys and at their sources", "no key is usable: every request would be rejected")
 	}
 	for _, route := range status.Routes {
 		if !route.Exempt && route.Mode == config.Bypass {
-			r.block(route.Name, "set the mode log for a while, so that there is something to judge by", "is in mode bypass: nothing is checked")
+			r.block(&route.Name, "set the mode log for a while, so that there is something to judge by", "is in mode bypass: nothing is checked")
 		}
 	}
 }
@@ -85,7 +86,7 @@ func (r *Report) judgeRoute(route *RouteReport) {
 	if route.Requests < r.Limits.Requests {
 		// Requests that no route matches may well not exist.
 		if route.Route != "" || route.Requests > 0 {
-			r.block(route.Route, "wait for more, or decide knowing that these requests were hardly seen", "%d requests were checked, less than %d", route.Requests, r.Limits.Requests)
+			r.block(&route.Route, "wait for more, or decide knowing that these requests were hardly seen", "requests that were checked: %d, less than %d", route.Requests, r.Limits.Requests)
 		}
 		if route.Requests == 0 {
 			return
@@ -94,21 +95,21 @@ func (r *Report) judgeRoute(route *RouteReport) {
 	r.judgeApps(route)
 	for _, s := range setup {
 		if n := route.byReason[s.reason]; route.share(n) > r.Limits.SetupShare {
-			r.block(route.Route, s.do, "%s of requests fail with %s", percent(route.share(n)), s.reason)
+			r.block(&route.Route, s.do, "%s of requests fail with %s", percent(route.share(n)), s.reason)
 		}
 	}
 	wrong := route.byReason[engine.SignatureInvalid] + route.byReason[engine.DecryptionFailed]
 	with := route.Requests - route.byReason[engine.TokenMissing] - route.byReason[engine.TokenEmpty] - route.byReason[engine.TokenStatus]
 	if with > 0 && float64(wrong)/float64(with) > r.Limits.FailShare {
-		r.block(route.Route, "compare with the attestation service's own figures: builds that are not registered, rooted devices, or attackers, whom enforcing stops; "+
+		r.block(&route.Route, "compare with the attestation service's own figures: builds that are not registered, rooted devices, or attackers, whom enforcing stops; "+
 			"if it is nearly all, the secret is another account's",
 			"%s of the tokens have a wrong signature", percent(float64(wrong)/float64(with)))
 	}
 	if route.Genuine == 0 {
-		r.block(route.Route, "look whether the app's requests come here, and with a token of this account", "not one request was genuine")
+		r.block(&route.Route, "look whether the app's requests come here, and with a token of this account", "not one request was genuine")
 	}
 	if b := route.Binding; b != nil && b.Unbound > 0 {
-		r.block(route.Route, "have the app always bind something, such as the word none where there is nothing; then set missing_pay: reject",
+		r.block(&route.Route, "have the app always bind something, such as the word none where there is nothing; then set missing_pay: reject",
 			"%s of genuine requests were accepted without being bound", percent(float64(b.Unbound)/float64(b.Genuine)))
 	}
 }
@@ -127,7 +128,7 @@ func (r *Report) judgeApps(route *RouteReport) {
 		}
 	}
 	if share := route.share(n); share > r.Limits.AppShare {
-		r.block(route.Route, "these are versions of the app from before it had Approov, or could not fetch a token: make them upgrade, or accept that they stop working",
+		r.block(&route.Route, "these are versions of the app from before it had Approov, or could not fetch a token: make them upgrade, or accept that they stop working",
 			"%s of requests carry no token and come from clients that look like the app: %s", percent(min(share, 1)), strings.Join(kinds, ", "))
 	}
 }

@@ -24,10 +24,13 @@ func (r Report) Text() string {
 
 func minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
+// allOthers is what requests that no route matches are called.
+const allOthers = "(all others)"
+
 // routeName is what a page calls a route.
 func routeName(name string) string {
 	if name == "" {
-		return "(no route)"
+		return allOthers
 	}
 	return cut(gate.Printable(name), 24)
 }
@@ -142,8 +145,8 @@ func (r *Report) writeAnswer(b *strings.Builder) {
 	b.WriteString("Can checks be enforced? NOT YET. In the way:\n")
 	for i, o := range r.InTheWay {
 		where := ""
-		if o.Route != "" {
-			where = routeName(o.Route) + ": "
+		if o.About != nil {
+			where = routeName(*o.About) + ": "
 		}
 		wrap(b, fmt.Sprintf("%3d. ", i+1), where+o.What)
 		wrap(b, "     → ", o.Do)

@@ -40,11 +40,15 @@ func blocks(t *testing.T, language string) []string {
 // test, and the test below builds what go install installs.
 func TestReadmeNamesOnlyCloneCommandsThatAreRunElsewhere(t *testing.T) {
 	got := strings.Join(blocks(t, "console"), "")
-	want := "$ go run ./cmd/demo\n$ make test\n$ go install ./cmd/approovgate\n"
+	want := "$ go run ./cmd/demo\n$ make test\n$ go install ./cmd/approovgate\n" + signing
 	if got != want {
 		t.Errorf("README's commands for a clone: got\n%swant\n%s", got, want)
 	}
 }
+
+// signing are README's commands for a fleet, run by TestReadmeSigns.
+const signing = "$ openssl ecparam -name prime256v1 -genkey -noout -out control.key && openssl ec -in control.key -pubout -out control.pem\n" +
+	"$ approovgate sign control --key control.key --aud edge,edge-2 incident.yaml > edge.jwt\n"
 
 // TestReadmeCommandsRun types what README says into a shell, in a folder with its gate.yaml, with free ports in place
 // of its own.
@@ -56,7 +60,8 @@ func TestReadmeCommandsRun(t *testing.T) {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	listen := freeAddress(t)
-	ports := strings.NewReplacer("127.0.0.1:8080", listen, "127.0.0.1:9000", freeAddress(t), "127.0.0.1:9902", freeAddress(t))
+	ports := strings.NewReplacer("127.0.0.1:8080", listen, "127.0.0.1:9000", freeAddress(t), "127.0.0.1:9902", freeAddress(t),
+		"/tmp/approovgate.sock", filepath.Join(dir, "admin.sock"))
 	gateFile := ports.Replace(blocks(t, "yaml")[0])
 	if err := os.WriteFile(filepath.Join(dir, "gate.yaml"), []byte(gateFile), 0o600); err != nil {
 		t.Fatal(err)
@@ -66,13 +71,32 @@ func TestReadmeCommandsRun(t *testing.T) {
 		command.Stdin = strings.NewReader(ports.Replace(block))
 		command.Dir = dir
 		command.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+		if strings.Contains(block, "approovgate status") {
+			serve := exec.Command(filepath.Join(bin, "approovgate"), "run", "--config", "gate.yaml")
+			serve.Dir = dir
+			runWhile(t, serve, listen, func(string) {
+				if out, err := command.CombinedOutput(); err != nil {
+					t.Errorf("%s: %v\n%s", block, err, out)
+				}
+			})
+			continue
+		}
 		if !strings.Contains(block, "approovgate run") {
 			if out, err := command.CombinedOutput(); err != nil {
 				t.Errorf("%s: %v\n%s", block, err, out)
 			}
 			continue
 		}
-		status := runWhileAsked(t, command, listen)
+		command.Stdin = strings.NewReader("exec " + replaceAssignment(read(t, command)))
+		status := 0
+		runWhile(t, command, listen, func(url string) {
+			response, err := http.Get(url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = response.Body.Close()
+			status = response.StatusCode
+		})
 		want := http.StatusUnauthorized
 		if strings.Contains(block, "--config") {
 			want = http.StatusBadGateway // gate.yaml logs and forwards, and no API is there
@@ -83,17 +107,16 @@ func TestReadmeCommandsRun(t *testing.T) {
 	}
 }
 
-// runWhileAsked starts a command that serves, asks it for / once it answers, and ends it.
-func runWhileAsked(t *testing.T, command *exec.Cmd, address string) int {
+// runWhile starts a command that serves, does something when it answers, and ends it.
+func runWhile(t *testing.T, command *exec.Cmd, address string, do func(url string)) {
 	t.Helper()
 	var out strings.Builder
-	command.Stdin = strings.NewReader("exec " + replaceAssignment(read(t, command)))
 	command.Stdout, command.Stderr = &out, &out
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		_ = command.Process.Kill() // it may have ended by itself, which the status below shows
+		_ = command.Process.Kill() // it may have ended by itself, which shows below
 		_ = command.Wait()         // killed: the error says so
 	}()
 	client := http.Client{Timeout: 10 * time.Second}
@@ -101,16 +124,49 @@ func runWhileAsked(t *testing.T, command *exec.Cmd, address string) int {
 	defer cancel()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
+	url := "http://" + address + "/v1/shapes"
 	for {
-		if response, err := client.Get("http://" + address + "/v1/shapes"); err == nil {
+		if response, err := client.Get(url); err == nil {
 			_ = response.Body.Close()
-			return response.StatusCode
+			do(url)
+			return
 		}
 		select {
 		case <-ctx.Done():
 			t.Fatalf("nothing answers at %s\n%s", address, out.String())
 		case <-again.C:
 		}
+	}
+}
+
+// TestReadmeSigns types README's commands for a fleet, with a document for an incident.
+func TestReadmeSigns(t *testing.T) {
+	if _, err := exec.LookPath("openssl"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("openssl is not installed; apt-get install openssl")
+		}
+		t.Skip("openssl is not installed; apt-get install openssl")
+	}
+	dir := t.TempDir()
+	build := exec.Command("go", "build", "-o", filepath.Join(dir, "approovgate"), "./cmd/approovgate")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	document := "mode: bypass\nuntil: " + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + "\nreason: INC-42\nby: ops\n"
+	if err := os.WriteFile(filepath.Join(dir, "incident.yaml"), []byte(document), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command("sh", "-e")
+	command.Stdin = strings.NewReader(strings.ReplaceAll(signing, "$ ", ""))
+	command.Dir = dir
+	command.Env = append(os.Environ(), "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	signed, err := os.ReadFile(filepath.Join(dir, "edge.jwt"))
+	if err != nil || strings.Count(string(signed), ".") != 2 {
+		t.Errorf("got %q (%v), want a signed document", signed, err)
 	}
 }
 

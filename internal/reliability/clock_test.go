@@ -170,6 +170,7 @@ func (c *setting) step(t *testing.T, offset time.Duration) {
 	c.steps++
 	until(t, "the step is counted", func() bool { return c.metric(t, stepsCounted) == float64(c.steps) })
 	c.wants(t, offset)
+	until(t, "polling goes on", func() bool { return c.plane.polled(controlPath) >= polls+2 }) // one may have been under way
 	place := c.log.place()
 	secret(t, filepath.Join(c.dir, "spare.secret"), generation(100+c.steps)) // a new snapshot, made at this time
 	until(t, "the new secret is in force", func() bool { line, _ := c.log.since(place, reloaded); return line != "" })
@@ -179,7 +180,6 @@ func (c *setting) step(t *testing.T, offset time.Duration) {
 		t.Errorf("a slow client was cut after %v, want %v", took, headerTimeout)
 	}
 	c.cuts = append(c.cuts, took)
-	until(t, "polling goes on", func() bool { return c.plane.polled(controlPath) >= polls+2 }) // one may have been under way
 }
 
 // wants compares the verdicts with those that the clock asks for.

@@ -3,8 +3,11 @@
 package reliability
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -129,6 +132,9 @@ var spoilers = []struct {
 	}, reloadFailed},
 }
 
+// badCertificate is the place of that among spoilers.
+const badCertificate = 9
+
 // errandsOf are a mixture of requests whose verdicts no reload of this test changes.
 func errandsOf(t *testing.T) []errand {
 	t.Helper()
@@ -178,6 +184,7 @@ func TestReloadsFailNoRequest(t *testing.T) {
 	f.good(t, 1)
 	s := start(t, filepath.Join(f.dir, "gate.yaml"))
 	r := &reloader{sidecar: s, files: f, probe: newClient(t, 1, false), forged: token(t, keyB)}
+	r.trust = a.trust()
 	load := &traffic{plain: s.addresses[0], secure: s.addresses[1], settings: a.trust(), errands: errandsOf(t),
 		genuine: fields("Approov-Token", token(t, keyA)), forged: fields("Approov-Token", r.forged, forgedHeader, "1")}
 	load.start()
@@ -220,6 +227,7 @@ type reloader struct {
 	files  *folderOfFiles
 	probe  *http.Client
 	forged string
+	trust  *tls.Config
 
 	valid, invalid int
 	refused        int // control files that a metric told of
@@ -242,8 +250,29 @@ func (r *reloader) block(t *testing.T) {
 		if way.line == controlRefused && r.metric(t, controlUp) == 0 {
 			r.refused++ // a policy is no worse for its control file: it is not counted among failures
 		}
+		if i == badCertificate {
+			r.shows(t, r.files.number)
+		}
 		r.files.inPlace = r.invalid%3 == 0
 		r.mend(t, i%4 < 2)
+		if i == badCertificate {
+			r.shows(t, r.files.number)
+		}
+	}
+}
+
+// shows demands that a new connection meets the certificate of a set of good files.
+func (r *reloader) shows(t *testing.T, number int) {
+	t.Helper()
+	conn, err := tls.Dial("tcp", r.addresses[1], r.trust)
+	if err != nil {
+		t.Errorf("a handshake: %v", err)
+		return
+	}
+	defer func() { _ = conn.Close() }() // nothing was asked
+	block, _ := pem.Decode(r.files.pairs[number%len(r.files.pairs)][0])
+	if !bytes.Equal(conn.ConnectionState().PeerCertificates[0].Raw, block.Bytes) {
+		t.Errorf("a handshake: got another certificate than that of set %d", number)
 	}
 }
 

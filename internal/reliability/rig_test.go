@@ -151,6 +151,11 @@ func launch(t *testing.T, c *exec.Cmd) *sidecar {
 	t.Cleanup(func() {
 		_ = s.process.Kill() // it may have ended, which is as well
 		<-s.ended
+		for _, crash := range []string{"WARNING: DATA RACE", "panic: ", "fatal error: "} { // GOFLAGS=-race builds the sidecar so, too
+			if line := s.log.find(crash); line != "" {
+				t.Errorf("the sidecar writes %q", line)
+			}
+		}
 		if t.Failed() {
 			t.Logf("the sidecar's last lines:\n%s", s.log.tail(5))
 		}

@@ -95,8 +95,8 @@ func TestTheGateFileIsReadFromTheConfigMap(t *testing.T) {
 	mounts := map[string]core.VolumeMount{}
 	for _, mount := range gate.VolumeMounts {
 		mounts[mount.MountPath] = mount
-		if mount.SubPath != "" || !mount.ReadOnly {
-			t.Errorf("%s: got subPath %q, readOnly %v; want none, which would never be updated, and true", mount.MountPath, mount.SubPath, mount.ReadOnly)
+		if writable := mount.MountPath == "/run/approovgate"; mount.SubPath != "" || mount.ReadOnly == writable {
+			t.Errorf("%s: got subPath %q, readOnly %v; want none, which would never be updated, and %v", mount.MountPath, mount.SubPath, mount.ReadOnly, !writable)
 		}
 	}
 	for _, volume := range m.api.Spec.Template.Spec.Volumes {
@@ -109,12 +109,18 @@ func TestTheGateFileIsReadFromTheConfigMap(t *testing.T) {
 			if mode := volume.Secret.DefaultMode; mode == nil || *mode != 0o440 {
 				t.Errorf("the secret's defaultMode is %v, want 0440: its group alone reads it, and nobody writes it", mode)
 			}
+		case volume.EmptyDir != nil && mounts["/run/approovgate"].Name == volume.Name:
+			if limit := volume.EmptyDir.SizeLimit; limit == nil || limit.IsZero() {
+				t.Errorf("volume %s is as large as the node lets it, want a limit", volume.Name)
+			}
 		default:
-			t.Errorf("volume %s is mounted nowhere in the gate, or is neither the ConfigMap nor the Secret", volume.Name)
+			t.Errorf("volume %s is mounted nowhere in the gate, or is neither the ConfigMap, the Secret nor the folder for the switch", volume.Name)
 		}
 	}
-	if !strings.Contains(m.config.Data["gate.yaml"], "file:/run/secrets/approov/approov.secret") {
-		t.Error("gate.yaml does not name the mounted secret")
+	for _, named := range []string{"file:/run/secrets/approov/approov.secret", "unix:/run/approovgate/admin.sock", "/run/approovgate/control.json"} {
+		if !strings.Contains(m.config.Data["gate.yaml"], named) {
+			t.Errorf("gate.yaml does not name %s, for which there is a mount", named)
+		}
 	}
 }
 
