@@ -44,6 +44,10 @@ func dialectFault(n ast.Node) string {
 		return valuesFault(n.Rhs, n.Tok == token.DEFINE)
 	case *ast.ValueSpec:
 		return valuesFault(n.Values, true)
+	case *ast.DeferStmt:
+		if _, literal := n.Call.Fun.(*ast.FuncLit); literal {
+			return "a deferred function literal hangs if it calls a function value of its function, and in a loop sees the last variables: defer a named function"
+		}
 	case *ast.CallExpr:
 		return callFault(n)
 	}
@@ -161,7 +165,7 @@ func TestDialectSearchFindsFaults(t *testing.T) {
 	for _, source := range []string{
 		`switch { case a, b && c: }`, `switch v.(type) { case []int: }`, `for range 3 {}`, `_ = min(1, 2)`,
 		`_ = errors.As(err, &target)`, `slices.Sort(list)`, `_ = func(int) {}`, `a, b = nil, 1`, `a, b = 1, f()`, `a, b := 1, T{}`,
-		`var a, b = T{}, 1`,
+		`var a, b = T{}, 1`, `defer func() { f() }()`,
 	} {
 		parsed, err := parser.ParseFile(token.NewFileSet(), "x.go", "package x\nfunc f() { "+source+" }", 0)
 		if err != nil {
