@@ -141,12 +141,13 @@ func endless(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// hangs never answers.
+// hangs never answers. A gate that has given up gets no end of an answer either, which it might still see.
 func (s *server) hangs(_ http.ResponseWriter, r *http.Request) {
 	select {
 	case <-r.Context().Done():
 	case <-s.stopping:
 	}
+	panic(http.ErrAbortHandler)
 }
 
 // drips answers one byte after another.
@@ -156,9 +157,9 @@ func (s *server) drips(w http.ResponseWriter, r *http.Request) {
 	for {
 		select {
 		case <-r.Context().Done():
-			return
+			panic(http.ErrAbortHandler)
 		case <-s.stopping:
-			return
+			panic(http.ErrAbortHandler)
 		case <-every.C:
 			_, _ = io.WriteString(w, "A")
 			_ = http.NewResponseController(w).Flush()
