@@ -107,6 +107,9 @@ func (r *Remote) Fetch(ctx context.Context, tag string) (Fetched, error) {
 		return Fetched{}, fmt.Errorf("the server answers %d%s", response.StatusCode, fetchHint(response.StatusCode))
 	}
 	text, err := io.ReadAll(io.LimitReader(response.Body, MaxSize+1))
+	if err == nil {
+		err = ctx.Err() // a server that sees us give up may end its answer properly
+	}
 	if err != nil {
 		return Fetched{}, fetchFailed(ctx, err)
 	}
