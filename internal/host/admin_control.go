@@ -225,7 +225,7 @@ func expected(r *http.Request, version int64) bool {
 	return false
 }
 
-// audit writes the line about a change, be it made or refused.
+// audit writes the line about a change, be it made or refused, as loud as those of events.
 func (a *Admin) audit(r *http.Request, asked *request, answer reply) {
 	const longest = 512 // bytes of each text
 	text := func(name, value string) slog.Attr {
@@ -235,14 +235,12 @@ func (a *Admin) audit(r *http.Request, asked *request, answer reply) {
 		return slog.String(name, gate.Printable(value))
 	}
 	attrs := []slog.Attr{peerAttr(r), slog.String("what", what(r, asked)), text("by", asked.by), text("reason", asked.reason), slog.Int("status", answer.status)}
-	level := slog.LevelInfo
 	if len(answer.problems) > 0 {
-		level = slog.LevelWarn
 		attrs = append(attrs, text("problem", answer.problems[0].String()))
 	} else {
 		attrs = append(attrs, slog.Int64("version", asked.control.Version))
 	}
-	a.log().LogAttrs(r.Context(), level, "control request", attrs...)
+	a.log().LogAttrs(r.Context(), slog.LevelWarn, "control request", attrs...)
 }
 
 // what is a request in a few words.

@@ -313,9 +313,9 @@ func TestEveryChangeIsInTheLog(t *testing.T) {
 		want                  map[string]any // beside time and msg
 	}{
 		{"an override", "PUT", `{"mode": "bypass", "rollout": 5, "routes": {"transfers": "log", "feed": {"rollout": 7}}, "for": "1m", "by": "ops", "reason": "INC-42"}`, nil, nil,
-			map[string]any{"level": "INFO", "what": "bypass, 5%, feed=7%, transfers=log, until 2030-01-31T12:01:00Z", "by": "ops", "reason": "INC-42", "status": 200.0, "version": 1.0}},
-		{"resuming", "DELETE", `{"by": "ops"}`, nil, nil, map[string]any{"level": "INFO", "what": "resume", "by": "ops", "reason": "", "status": 200.0, "version": 1.0}},
-		{"resuming with PUT", "PUT", `{}`, nil, nil, map[string]any{"level": "INFO", "what": "resume", "by": "", "reason": "", "status": 200.0, "version": 1.0}},
+			map[string]any{"level": "WARN", "what": "bypass, 5%, feed=7%, transfers=log, until 2030-01-31T12:01:00Z", "by": "ops", "reason": "INC-42", "status": 200.0, "version": 1.0}},
+		{"resuming", "DELETE", `{"by": "ops"}`, nil, nil, map[string]any{"level": "WARN", "what": "resume", "by": "ops", "reason": "", "status": 200.0, "version": 1.0}},
+		{"resuming with PUT", "PUT", `{}`, nil, nil, map[string]any{"level": "WARN", "what": "resume", "by": "", "reason": "", "status": 200.0, "version": 1.0}},
 		{"what the policy does not allow", "PUT", `{"mode": "bypass", "by": "ops"}`, nil, nil,
 			map[string]any{"level": "WARN", "what": "bypass", "by": "ops", "reason": "", "status": 400.0,
 				"problem": "until: is missing; a mode or rollout looser than the policy's needs an end, such as 2030-01-31T12:00:00Z"}},

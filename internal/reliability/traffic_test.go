@@ -3,8 +3,10 @@
 package reliability
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -93,7 +95,7 @@ type traffic struct {
 	errands       []errand
 
 	phase atomic.Pointer[ledger] // what requests that are due now are noted in
-	dials atomic.Int64           // connections made for HTTP
+	dials atomic.Int64           // connections made for HTTP/2
 	stop  chan struct{}
 	all   sync.WaitGroup // ended by stop
 }
@@ -113,16 +115,21 @@ func (f *traffic) begin() {
 }
 
 // start begins with all lanes.
-func (f *traffic) start() {
+func (f *traffic) start(t *testing.T) {
+	t.Helper()
 	f.begin()
 	for i := range http1Workers {
-		client := f.client(false)
-		f.lane("HTTP/1.1", i, http1Workers, http1Rate, f.asking(client, "http://"+f.plain, i))
+		w := newWire(t, f.plain)
+		f.lane("HTTP/1.1", i, http1Workers, http1Rate, f.asking(i, w.run, w.close))
 	}
 	for i := range http2Connections {
-		client := f.client(true)
+		client, base := f.http2(), "https://"+f.secure
+		run := func(e errand) (int, error) { return e.run(client, base) }
+		if status, err := run(f.errands[0]); err != nil || status != f.errands[0].want { // several at once would make more connections than they need
+			t.Fatalf("%s: got %d, %v; want %d", f.errands[0].name, status, err, f.errands[0].want)
+		}
 		for j := i; j < http2Workers; j += http2Connections {
-			f.lane("HTTP/2", j, http2Workers, http2Rate, f.asking(client, "https://"+f.secure, j))
+			f.lane("HTTP/2", j, http2Workers, http2Rate, f.asking(j, run, client.CloseIdleConnections))
 		}
 	}
 	for i := range socketWorkers {
@@ -171,9 +178,9 @@ func (f *traffic) lane(name string, worker, workers, perSecond int, do func(n in
 	})
 }
 
-// client is one with connections of its own, which are counted.
-func (f *traffic) client(http2 bool) *http.Client {
-	transport := &http.Transport{TLSClientConfig: f.settings.Clone(), DisableCompression: true, MaxIdleConnsPerHost: 1, ForceAttemptHTTP2: http2}
+// http2 is a client with connections of its own, which are counted: net/http repeats in silence what got lost with one.
+func (f *traffic) http2() *http.Client {
+	transport := &http.Transport{TLSClientConfig: f.settings.Clone(), DisableCompression: true, ForceAttemptHTTP2: true}
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		f.dials.Add(1)
 		return new(net.Dialer).DialContext(ctx, network, address)
@@ -181,15 +188,15 @@ func (f *traffic) client(http2 bool) *http.Client {
 	return &http.Client{Transport: transport, Timeout: patience}
 }
 
-// asking goes through the errands, each worker from another one on.
-func (f *traffic) asking(client *http.Client, base string, worker int) func(n int) (string, error) {
+// asking goes through the errands, each worker from another one on. run sends one; end gives back what it holds.
+func (f *traffic) asking(worker int, run func(e errand) (status int, err error), end func()) func(n int) (string, error) {
 	return func(n int) (string, error) {
 		if n < 0 {
-			client.CloseIdleConnections()
+			end()
 			return "", nil
 		}
 		e := f.errands[(n+worker)%len(f.errands)]
-		status, err := e.run(client, base)
+		status, err := run(e)
 		if err == nil && status != e.want {
 			return fmt.Sprintf("%s: got %d, want %d", e.name, status, e.want), nil
 		}
@@ -197,8 +204,8 @@ func (f *traffic) asking(client *http.Client, base string, worker int) func(n in
 	}
 }
 
-// run sends the request.
-func (e errand) run(client *http.Client, base string) (status int, err error) {
+// request is the errand at a server.
+func (e errand) request(base string) (*http.Request, error) {
 	var content io.Reader
 	method := http.MethodGet
 	if e.method != "" {
@@ -206,13 +213,63 @@ func (e errand) run(client *http.Client, base string) (status int, err error) {
 	}
 	request, err := http.NewRequest(method, base+e.path, content)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	for name, values := range e.header {
 		request.Header[name] = values
 	}
+	return request, nil
+}
+
+// run sends the request with a client.
+func (e errand) run(client *http.Client, base string) (status int, err error) {
+	request, err := e.request(base)
+	if err != nil {
+		return 0, err
+	}
 	a := send(client, request)
 	return a.status, a.err
+}
+
+// wire is one connection that speaks HTTP/1.1, and is made once: if it is closed, all that should go through it fails.
+// http.Transport makes another one when it pleases, and more so on a machine that is busy.
+type wire struct {
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+func newWire(t *testing.T, address string) *wire {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &wire{conn, bufio.NewReader(conn)}
+}
+
+func (w *wire) close() { _ = w.conn.Close() } // what counted has been answered
+
+// run sends the request of an errand and reads the whole answer.
+func (w *wire) run(e errand) (status int, err error) {
+	request, err := e.request("http://api.test")
+	if err == nil {
+		err = w.conn.SetDeadline(time.Now().Add(patience))
+	}
+	if err == nil {
+		err = request.Write(w.conn)
+	}
+	if err != nil {
+		return 0, err
+	}
+	response, err := http.ReadResponse(w.in, request)
+	if err != nil {
+		return 0, err
+	}
+	_, err = io.Copy(io.Discard, response.Body)
+	if err == nil && response.Close {
+		err = errors.New("the gate says that it closes the connection")
+	}
+	return response.StatusCode, err
 }
 
 // chatter is a worker that has one WebSocket at a time.
