@@ -177,7 +177,7 @@ func (s *saver) attempt(ctx context.Context, g *gate.Gate, log *slog.Logger) {
 	}
 	if !job.tried {
 		job.tried = true
-		job.done <- failure
+		defer func() { job.done <- failure }() // whoever waits for it then sees the rest, too
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
