@@ -22,6 +22,7 @@ const (
 // slot's, and a document that the policy does not allow (see config.Control.Check), change nothing: the
 // problems say why. A document without overrides clears the slot, which is how checks resume.
 func (g *Gate) SetControl(slot Slot, c config.Control) []config.Problem {
+	defer g.spread()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	problems := g.setControl(slot, c)
@@ -48,6 +49,7 @@ func (g *Gate) setControl(slot Slot, c config.Control) []config.Problem {
 	g.noticeEnds() // what this one replaces may have ended before
 	g.control[slot] = c
 	g.ended[slot] = c.At(g.o.Now()).Empty()
+	g.o.Kin.note(slot, c)
 	next := *s
 	g.store(&next)
 	kind := ControlSet
@@ -59,14 +61,14 @@ func (g *Gate) setControl(slot Slot, c config.Control) []config.Problem {
 }
 
 // judge says what keeps a document from being put into a slot. A remote one is for many gates, whose policies
-// may differ: routes that this one's does not have are passed over.
+// may differ: routes that this one's does not have are passed over. In a local one that goes for routes of its kin.
 func (g *Gate) judge(slot Slot, c config.Control, p config.Policy) []config.Problem {
 	if have := g.control[slot].Version; c.Version <= have {
 		return []config.Problem{{Path: "version", Text: fmt.Sprintf("%d is not higher than %d, which is in force; write a higher one", c.Version, have)}}
 	}
 	problems := c.Check(p, g.o.Now())
 	if slot == Local {
-		return problems
+		return g.passOver(problems, c, p)
 	}
 	if c.Until.IsZero() && !c.Empty() {
 		problems = append(problems, config.Problem{Path: "until", Text: "a remote override must say when it ends"})
@@ -81,6 +83,24 @@ func (g *Gate) judge(slot Slot, c config.Control, p config.Policy) []config.Prob
 	return problems
 }
 
+// passOver drops what was found wrong with routes that only kin have.
+func (g *Gate) passOver(problems []config.Problem, c config.Control, p config.Policy) []config.Problem {
+	theirs := map[string]bool{}
+	for name := range c.Routes {
+		theirs[config.Join("routes", name)] = g.o.Kin.hasRoute(name, g)
+	}
+	for _, route := range p.Routes {
+		theirs[config.Join("routes", route.Name)] = false
+	}
+	var left []config.Problem
+	for _, problem := range problems {
+		if !theirs[problem.Path] {
+			left = append(left, problem)
+		}
+	}
+	return left
+}
+
 // noticeEnds tells of overrides that have ended, and of those that are back because the clock was set back. mu is
 // held.
 func (g *Gate) noticeEnds() {
@@ -92,6 +112,9 @@ func (g *Gate) noticeEnds() {
 			continue
 		}
 		g.ended[slot] = ended
+		if g.o.Kin.first() != g {
+			continue // one of the kin tells
+		}
 		if ended {
 			g.tell(Event{Kind: ControlEnded, Slot: slot, Control: c})
 		} else {
@@ -106,6 +129,7 @@ func (g *Gate) ControlFile() string { return g.snapshot().policy.Control.File }
 // RefreshControl is Refresh of the local control document alone: whoever is about to replace it learns what
 // somebody has written there meanwhile. Like Refresh it takes as long as the disk does.
 func (g *Gate) RefreshControl() {
+	defer g.spread()
 	g.reading.Lock()
 	defer g.reading.Unlock()
 	f := g.readText(g.ControlFile())

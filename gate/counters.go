@@ -35,15 +35,16 @@ var (
 
 const kinds = len(countModes) * len(countActions) // for each reason
 
-// counters live as long as the gate; policies come and go.
+// counters live as long as a gate or any of its kin; policies come and go.
 type counters struct {
 	reasons []engine.Reason
 	index   map[engine.Reason]int
 
-	mu     sync.Mutex // guards the fields below
+	mu     sync.Mutex // guards the fields below, and uses of keys
 	routes map[string]*routeCounts
 	order  []string
-	keys   map[string]*keyUse // those in force
+	keys   map[int]map[string]*keyUse // those in force, by gate; not by *Gate, a type that contains itself: Yaegi v0.16.1 cannot tell such map keys apart
+	gates  int                        // that have been given a number
 }
 
 // routeCounts are the counters of one route, changed by atomic operations only.
@@ -61,7 +62,7 @@ const (
 )
 
 func newCounters() *counters {
-	c := &counters{reasons: engine.Reasons(), index: map[engine.Reason]int{}, routes: map[string]*routeCounts{}}
+	c := &counters{reasons: engine.Reasons(), index: map[engine.Reason]int{}, routes: map[string]*routeCounts{}, keys: map[int]map[string]*keyUse{}}
 	for i, reason := range c.reasons {
 		c.index[reason] = i
 	}
@@ -129,8 +130,9 @@ func (s *snapshot) count(d *engine.Decision) {
 }
 
 // Counters are the decisions made so far, those that have happened at least once.
-func (g *Gate) Counters() []Count {
-	c := g.counters
+func (g *Gate) Counters() []Count { return g.counters.list() }
+
+func (c *counters) list() []Count {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var all []Count
@@ -150,8 +152,9 @@ func (g *Gate) Counters() []Count {
 }
 
 // BindingCounts are the passes of each route that had any, by what their tokens were bound to.
-func (g *Gate) BindingCounts() []BindingCount {
-	c := g.counters
+func (g *Gate) BindingCounts() []BindingCount { return g.counters.listBindings() }
+
+func (c *counters) listBindings() []BindingCount {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var all []BindingCount

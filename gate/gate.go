@@ -47,6 +47,9 @@ type Options struct {
 
 	// CacheAll puts cheap tokens into the cache too, for interpreted gates.
 	CacheAll bool
+
+	// Kin are the gates of the same name that this one shares control and counters with; nil: there are none.
+	Kin *Kin
 }
 
 // Gate answers requests with the last good policy. It is safe for concurrent use.
@@ -59,6 +62,7 @@ type Gate struct {
 	o        Options
 	live     atomic.Value // *snapshot
 	counters *counters
+	number   int                        // of this gate in counters
 	hide     func(device string) string // a device id as logs may show it
 
 	reading sync.Mutex // held by Refresh alone, also while a disk keeps it waiting
@@ -121,11 +125,18 @@ func New(o Options) (*Gate, []config.Problem) {
 	if o.Notify == nil {
 		o.Notify = func(_ Event) {}
 	}
+	if o.Kin == nil {
+		o.Kin = &Kin{}
+	}
 	g := &Gate{o: o, counters: newCounters(), hide: hideDevice(salt, o.Now), nextDue: int64(neverDue), nextEarly: int64(neverDue)}
+	o.Kin.meet(g)
 	problems := g.Refresh()
 	if config.Failed(problems) {
+		g.counters.forget(g.number)
 		return nil, problems
 	}
+	o.Kin.join(g)
+	g.spread()
 	return g, problems
 }
 
@@ -133,6 +144,7 @@ func New(o Options) (*Gate, []config.Problem) {
 // changed they are taken into force at once; otherwise the last good ones stay. The problems are what was
 // found, warnings included. It asks no source behind a URL: see Poll.
 func (g *Gate) Refresh() []config.Problem {
+	defer g.spread()
 	g.reading.Lock()
 	defer g.reading.Unlock()
 	f := g.readFiles()
@@ -229,7 +241,7 @@ func (g *Gate) commit(policy config.Policy, all entries, ready *engine.Engine) {
 	policy.Control.Token, policy.Control.Seal = "", ""
 	next.policy = policy
 	g.since, next.keys = all.date(g.since, g.o.Now())
-	next.uses = g.counters.forKeys(next.keys)
+	next.uses = g.counters.forKeys(g.number, next.keys)
 	g.name, g.entries = policy.Name, all
 	g.generation++
 	g.loaded = g.o.Now()

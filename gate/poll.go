@@ -77,7 +77,12 @@ func (g *Gate) begin() []*remote {
 	defer g.mu.Unlock()
 	now := g.o.Elapsed()
 	g.noticeEnds()
-	g.sample(now)
+	if now >= g.nextSample {
+		g.nextSample = now + sampleEvery
+		if g.o.Kin.first() == g {
+			g.counters.sample(g.o.Now())
+		}
+	}
 	wanted := atomic.LoadInt32(&g.unknownKid) != 0
 	var due []*remote
 	for _, r := range g.remotes {
@@ -110,6 +115,7 @@ func (g *Gate) ask(ctx context.Context, r *remote) {
 
 // answered notes what came of a fetch.
 func (g *Gate) answered(ctx context.Context, r *remote, got source.Fetched, err error) {
+	defer g.spread()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	r.busy = false

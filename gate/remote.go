@@ -238,8 +238,11 @@ func (g *Gate) adopt(next []*remote) {
 	g.schedule()
 }
 
-// Close ends the connections to sources that are kept open. The gate still answers, and Poll opens others.
+// Close ends the connections to sources that are kept open, and leaves the kin. The gate still answers, and Poll
+// opens others.
 func (g *Gate) Close() {
+	g.o.Kin.leave(g)
+	g.counters.forget(g.number)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, r := range g.remotes {

@@ -67,7 +67,7 @@ func (g *Gate) Status() Status {
 	status.Mode = status.Routes[len(status.Routes)-1].Mode
 	for _, key := range s.keys {
 		key.Usable = key.key.Usable(now.Unix())
-		s.uses[key.Name].describe(&key, now)
+		g.counters.describe(s.uses[key.Name], &key, now)
 		status.Keys = append(status.Keys, key)
 	}
 	for _, r := range g.remotes {
