@@ -79,6 +79,7 @@ func (k *Kin) all() []*Gate {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	gates := make([]*Gate, 0, len(k.gates))
+	//lint:ignore S1011 Yaegi v0.16.1 finds the two slices to be of different types
 	for _, g := range k.gates {
 		gates = append(gates, g)
 	}
@@ -126,6 +127,24 @@ func (g *Gate) follow() {
 		next := *g.snapshot()
 		g.store(&next)
 	}
+}
+
+// known is what one of the kin has from the source of r, a remote of a gate that is being made; nil: nothing. It has
+// keys only: when the source is asked next, and by whom, is each gate's own affair.
+func (k *Kin) known(r *remote) *remote {
+	for _, g := range k.all() {
+		g.mu.Lock()
+		have := g.known(r.kind())
+		var known *remote
+		if have != nil && have.url == r.url && have.judged == r.judged && have.held.remake != nil {
+			known = &remote{key: have.key, progress: progress{held: have.held}}
+		}
+		g.mu.Unlock()
+		if known != nil {
+			return known
+		}
+	}
+	return nil
 }
 
 // first is the gate that speaks for its kin; nil: there is none.

@@ -170,7 +170,11 @@ func (g *Gate) readWiring(r *remote, c config.ControlSources) config.Problem {
 func (g *Gate) equip(all []*remote) []config.Problem {
 	var problems []config.Problem
 	for _, r := range all {
-		if err := r.remember(g.known(r.kind()), g.o.Elapsed()); err != nil {
+		known := g.known(r.kind())
+		if g.live.Load() == nil {
+			known = g.o.Kin.known(r)
+		}
+		if err := r.remember(known, g.o.Elapsed()); err != nil {
 			problems = append(problems, config.Problem{Path: r.field, Text: "what it brought last: " + err.Error()})
 		}
 		r.status.Name = r.field
