@@ -47,8 +47,9 @@ func target(r *http.Request) string {
 }
 
 // Apply makes a request that is to be forwarded fit for the backend: the canonical target and host, no
-// copies or aliases of the gate's headers from the client, the token removed or kept as the policy says,
-// and the verdict added when enforcing. In log and bypass mode nothing is added.
+// copies or aliases of the gate's headers from the client, no wish to go on in a protocol that the gate cannot see
+// into, the token removed or kept as the policy says, and the verdict added when enforcing. In log and bypass mode
+// nothing is added.
 func (a *Answer) Apply(r *http.Request) {
 	if a.Target != "" {
 		setTarget(r, a.Target)
@@ -56,6 +57,7 @@ func (a *Answer) Apply(r *http.Request) {
 	if a.Host != "" && r.Host != a.Host {
 		r.Host = a.Host
 	}
+	dropUpgrade(r.Header)
 	a.strip(r.Header)
 	if r.Trailer != nil {
 		a.strip(r.Trailer)
@@ -199,10 +201,21 @@ func (a *Answer) Refuse(w http.ResponseWriter, r *http.Request) {
 		body = details(&a.Decision)
 		contentType = "application/json"
 	}
+	if body == "" {
+		contentType = ""
+	}
+	announce(w.Header(), status, contentType)
+	w.WriteHeader(status)
+	if body != "" && r.Method != http.MethodHead {
+		_, _ = io.WriteString(w, body) // a client that has gone needs no answer
+	}
+}
+
+// announce sets the header fields of a refusal. No content type: it has no body, or another one than the gate's.
+func announce(header http.Header, status int, contentType string) {
 	values := []string{"no-store", contentType, "Approov"} // one allocation for the three
-	header := w.Header()
 	header["Cache-Control"] = values[0:1:1]
-	if body != "" {
+	if contentType != "" {
 		header["Content-Type"] = values[1:2:2]
 	}
 	switch status {
@@ -212,10 +225,16 @@ func (a *Answer) Refuse(w http.ResponseWriter, r *http.Request) {
 	case http.StatusMethodNotAllowed:
 		header.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	}
-	w.WriteHeader(status)
-	if body != "" && r.Method != http.MethodHead {
-		_, _ = io.WriteString(w, body) // a client that has gone needs no answer
+}
+
+// Announce sets the header fields that Refuse would, for hosts whose users write the body of a refusal, and which
+// answer with Status. It reports false, and does nothing, for a gRPC call: Refuse alone can answer that.
+func (a *Answer) Announce(w http.ResponseWriter, r *http.Request) bool {
+	if grpcType(r) != "" {
+		return false
 	}
+	announce(w.Header(), a.Status(r), "")
+	return true
 }
 
 // Status is the HTTP status that Refuse answers with.

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/approovgate/approovgate/config"
+	"github.com/approovgate/approovgate/internal/host"
 	"github.com/approovgate/approovgate/internal/logline"
 )
 
@@ -113,7 +114,7 @@ func TestUpstreamTimeoutIs504(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w := httptest.NewRecorder()
-			upstreamFailed(&requestLog{Logger: slog.New(slog.DiscardHandler), sampler: logline.NewSampler(0)})(w, httptest.NewRequest("GET", "/", nil), row.err)
+			upstreamFailed(&requestLog{host.DecisionLog{Logger: slog.New(slog.DiscardHandler), Sampler: logline.NewSampler(0)}, false})(w, httptest.NewRequest("GET", "/", nil), row.err)
 			if w.Code != 504 || w.Body.String() != bodyTimeout {
 				t.Errorf("got %d %q, want 504 %q", w.Code, w.Body, bodyTimeout)
 			}

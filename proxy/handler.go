@@ -101,7 +101,7 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, e *exchange) (fo
 	e.answer = h.gate.Ask(r)
 	h.stats.check.Observe(time.Duration(monotonic() - begin))
 	h.reporter.Note(&e.answer, r)
-	h.log.decided(r, e)
+	h.log.Decided(r, &e.answer, e.id)
 	e.span.Decision(tracing.Decision{Verdict: string(e.answer.Verdict), Reason: string(e.answer.Reason), Action: string(e.answer.Action),
 		Mode: string(e.answer.Mode), Route: e.answer.Route})
 	answer := &e.answer
@@ -116,7 +116,6 @@ func (h *handler) admit(w http.ResponseWriter, r *http.Request, e *exchange) (fo
 		answerConstant(w, http.StatusMethodNotAllowed, bodyNotAllowed)
 		return false
 	}
-	dropUpgrade(r.Header)
 	answer.Apply(r)
 	e.origin.write(r.Header)
 	deleteClaims(r.Trailer)

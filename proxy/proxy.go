@@ -171,7 +171,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	}
 	running.Go(func() { p.keeper.Run(life) })
 	running.Go(func() { p.reporter.Run(life) })
-	running.Go(func() { h.log.summarize(life) })
+	running.Go(func() { h.log.Summarize(life) })
 	p.started(listeners.addresses())
 
 	select {
@@ -188,7 +188,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 // handler is what serves requests.
 func (p *Proxy) handler() *handler {
 	c := &p.config
-	lines := &requestLog{Logger: p.Log, sampler: logline.NewSampler(c.Log.Sample), access: c.Log.Access}
+	lines := &requestLog{host.DecisionLog{Logger: p.Log, Sampler: logline.NewSampler(c.Log.Sample)}, c.Log.Access}
 	h := &handler{
 		gate: p.gate, reporter: p.reporter, inFlight: newInFlight(c.Limits), log: lines, stats: newRequestStats(), draining: &p.draining, tracer: p.tracer,
 		trusted: c.TrustedProxies, requestID: c.RequestID, bodyTimeout: c.Limits.BodyTimeout, stallAfter: c.Limits.WriteTimeout,

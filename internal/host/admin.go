@@ -25,7 +25,7 @@ const maxDocument = 64 * 1024
 // off, so it belongs on a unix socket that only the gate's user can open, or on a loopback address with a Token;
 // its server's ConnContext should be WithPeer. Requests that a web page or a proxy could have sent are refused.
 type Admin struct {
-	Gate   *gate.Gate
+	Gate   Desk
 	Report func(hours float64) any // of the last hours, 0: since the start; it may have a method Text() string; nil: there is none
 	Ready  func() bool             // whether requests should come here; nil: Gate.Ready
 	Token  *Token                  // what every request must bring; nil: nothing

@@ -247,7 +247,7 @@ func TestChangesAndHandsOnTheFile(t *testing.T) {
 		{"an older version", "version: 3\n"}, {"the same version, saying something else", "version: 6\n"}, {"garbage", "version: ["}, {"nothing", ""},
 	} {
 		edit(row.text)
-		d.loader.Refresh(d.Gate)
+		d.loader.Refresh(d.own)
 		if got := d.modes(); got != "bypass bypass bypass" {
 			t.Errorf("%s in the file: got modes %s, want the change to stay in force", row.name, got)
 		}
@@ -256,7 +256,7 @@ func TestChangesAndHandsOnTheFile(t *testing.T) {
 	if a.body.Local.Version != 7 || a.body.Warnings != nil || d.kept().Version != 7 {
 		t.Errorf("a change over garbage: got %s, kept version %d; want 7", a.text, d.kept().Version)
 	}
-	d.loader.Refresh(d.Gate)
+	d.loader.Refresh(d.own)
 	if status := d.Gate.Status(); status.FileProblem != "" || status.Local.Version != 7 {
 		t.Errorf("read again: got version %d and problem %q, want 7 and none", status.Local.Version, status.FileProblem)
 	}

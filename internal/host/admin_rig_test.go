@@ -27,6 +27,7 @@ const adminPolicy = `{"name": "edge", "keys": [{"name": "account", "alg": "HS256
 // desk is a gate with its admin interface, in a folder of its own.
 type desk struct {
 	*Admin
+	own    *gate.Gate
 	t      *testing.T
 	dir    string
 	file   string // control.file
@@ -59,7 +60,7 @@ func deskIn(t *testing.T, dir, policy string, change ...func(*Admin)) *desk {
 	}
 	log := slog.New(slog.NewJSONHandler(&d.log, nil))
 	d.events.Log(log)
-	d.Admin = &Admin{Gate: g, Log: log, Now: d.clocks.now, Retry: 5 * time.Millisecond}
+	d.own, d.Admin = g, &Admin{Gate: g, Log: log, Now: d.clocks.now, Retry: 5 * time.Millisecond}
 	for _, one := range change {
 		one(d.Admin)
 	}

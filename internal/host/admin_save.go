@@ -126,7 +126,7 @@ func (s *saver) failing() string {
 }
 
 // run does what the others ask for until ctx ends, and after each interval tries again what could not be written.
-func (s *saver) run(ctx context.Context, g *gate.Gate, interval time.Duration, log *slog.Logger) {
+func (s *saver) run(ctx context.Context, g Desk, interval time.Duration, log *slog.Logger) {
 	again := time.NewTicker(interval)
 	defer again.Stop()
 	for {
@@ -142,7 +142,7 @@ func (s *saver) run(ctx context.Context, g *gate.Gate, interval time.Duration, l
 }
 
 // answerLooks has the file read if somebody waits for it.
-func (s *saver) answerLooks(g *gate.Gate) {
+func (s *saver) answerLooks(g Desk) {
 	s.mu.Lock()
 	waiting := s.looks
 	s.looks = nil
@@ -156,7 +156,7 @@ func (s *saver) answerLooks(g *gate.Gate) {
 }
 
 // attempt writes the newest document, unless it is written or a newer one stands in the file already.
-func (s *saver) attempt(ctx context.Context, g *gate.Gate, log *slog.Logger) {
+func (s *saver) attempt(ctx context.Context, g Desk, log *slog.Logger) {
 	s.mu.Lock()
 	job := s.next
 	s.mu.Unlock()

@@ -252,7 +252,7 @@ func TestStatus(t *testing.T) {
 	}
 	d.Ready = func() bool { return false }
 	do(t, os.WriteFile(filepath.Join(d.dir, "account.secret"), []byte("YWJj"), 0o600))
-	d.loader.Refresh(d.Gate)
+	d.loader.Refresh(d.own)
 	text := d.ask("GET", "/status", "").text
 	for _, want := range []string{`"ready": false`, `"failing": true`, `"path": "keys[0].secret"`, "weak: 3 bytes"} {
 		if !strings.Contains(text, want) {
@@ -271,7 +271,7 @@ func TestNothingSecretIsInAnAnswer(t *testing.T) {
 		{"name": "set", "jwks": %q, "algs": ["ES256"], "ca": %q}, {"name": "lost", "jwks": %q, "algs": ["ES256"], "ca": %q}],
 		"control": {"file": "state/control.json"}}`, otherSecret, sets.URL+"/good?key=query-of-the-test", sets.ca, "https://127.0.0.1:1/?key=query-of-the-test", sets.ca)
 	d := newDesk(t, policy, func(a *Admin) { a.Token = NewToken("env:APPROOVGATE_TEST_ADMIN") })
-	d.Gate.Poll(t.Context())
+	d.own.Poll(t.Context())
 	authorized := "Authorization: Bearer " + word
 	var said strings.Builder
 	for _, text := range []string{"{", `{"mode": "` + bearer + `"}`, `{"mode": "log", "for": "1m"}`, `{}`} {

@@ -15,35 +15,47 @@ import (
 // reasons are the policy's words and ours.
 type Metrics struct {
 	Registry *prometheus.Registry // holds the gate's collectors and those of Go and the process
-	reloads  *prometheus.CounterVec
+	*Reloads
 }
 
 // NewMetrics makes the metrics of a gate, and more of its host's, in a registry of their own.
-func NewMetrics(g *gate.Gate, more ...prometheus.Collector) *Metrics {
-	m := &Metrics{Registry: prometheus.NewRegistry(), reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "approovgate_config_reloads_total",
-		Help: "Attempts to take a changed policy or key into force, by result: success or failure.",
-	}, []string{"result"})}
-	for _, result := range []string{"success", "failure"} {
-		m.reloads.WithLabelValues(result) // present from the start, for rate()
-	}
-	m.Registry.MustRegister(m.reloads, gateCollector{g}, buildInfo(),
+func NewMetrics(g View, more ...prometheus.Collector) *Metrics {
+	m := &Metrics{Registry: prometheus.NewRegistry(), Reloads: NewReloads()}
+	m.Registry.MustRegister(m.Reloads, GateMetrics(g), buildInfo(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.Registry.MustRegister(more...)
 	return m
 }
 
+// Reloads counts attempts to take changed files into force.
+type Reloads struct{ *prometheus.CounterVec }
+
+// NewReloads starts at nought.
+func NewReloads() *Reloads {
+	r := &Reloads{prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "approovgate_config_reloads_total",
+		Help: "Attempts to take a changed policy or key into force, by result: success or failure.",
+	}, []string{"result"})}
+	for _, result := range []string{"success", "failure"} {
+		r.WithLabelValues(result) // present from the start, for rate()
+	}
+	return r
+}
+
 // Reloaded counts an attempt to take a changed policy or key into force.
-func (m *Metrics) Reloaded(ok bool) {
+func (r *Reloads) Reloaded(ok bool) {
 	result := "failure"
 	if ok {
 		result = "success"
 	}
-	m.reloads.WithLabelValues(result).Inc()
+	r.WithLabelValues(result).Inc()
 }
 
 // gateCollector reads a gate's counters and status when Prometheus asks.
-type gateCollector struct{ gate *gate.Gate }
+type gateCollector struct{ gate View }
+
+// GateMetrics are the metrics of a gate alone, for hosts that have a registry already.
+func GateMetrics(g View) prometheus.Collector { return gateCollector{g} }
 
 var (
 	decisionsDesc = prometheus.NewDesc("approovgate_decisions_total",

@@ -57,11 +57,28 @@ func collectControl(status *gate.Status, out chan<- prometheus.Metric) {
 		failing = 1
 	}
 	gauge(out, keepFailingDesc, failing)
-	for _, route := range status.Routes {
-		if !route.Exempt {
-			gauge(out, routeModeDesc, 1, route.Name, string(route.Mode), route.Says)
-			gauge(out, routeRolloutDesc, float64(route.Rollout), route.Name)
+	collectRoutes(status.Routes, out)
+}
+
+// collectRoutes reads what routes do. Several policies under one name of a gate may have routes of one name: then
+// every mode that one of them is in shows, and the lowest rollout.
+func collectRoutes(routes []gate.RouteStatus, out chan<- prometheus.Metric) {
+	type does struct{ name, mode, says string }
+	modes, rollouts := map[does]bool{}, map[string]int{}
+	for _, route := range routes {
+		if route.Exempt {
+			continue
 		}
+		modes[does{route.Name, string(route.Mode), route.Says}] = true
+		if lowest, known := rollouts[route.Name]; !known || route.Rollout < lowest {
+			rollouts[route.Name] = route.Rollout
+		}
+	}
+	for d := range modes {
+		gauge(out, routeModeDesc, 1, d.name, d.mode, d.says)
+	}
+	for name, rollout := range rollouts {
+		gauge(out, routeRolloutDesc, float64(rollout), name)
 	}
 }
 

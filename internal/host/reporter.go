@@ -20,7 +20,7 @@ const (
 // Reporter watches what the gate decides, for the go-live report. It keeps a week in bounded memory: counters every
 // ten minutes, and the 128 most frequent clients of each hour.
 type Reporter struct {
-	gate   *gate.Gate
+	gate   View
 	now    func() time.Time
 	passes atomic.Uint64
 
@@ -50,7 +50,7 @@ type hour struct {
 }
 
 // NewReporter makes the reporter of a gate. now is the clock; nil: time.Now.
-func NewReporter(g *gate.Gate, now func() time.Time) *Reporter {
+func NewReporter(g View, now func() time.Time) *Reporter {
 	if now == nil {
 		now = time.Now
 	}

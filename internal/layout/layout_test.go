@@ -34,15 +34,20 @@ var dialect = map[string][]string{
 // and modules.
 var arrows = map[string]struct{ packages, modules []string }{
 	"mint":                 {[]string{"jose", "token"}, []string{"github.com/golang-jwt/jwt/v5"}},
-	"internal/host":        {gateSide("internal/host"), hostModules},
+	"internal/host":        {gateSide("internal/host", "internal/logline"), hostModules},
 	"internal/controlsign": {[]string{"config", "jose", "source"}, nil},
 	"internal/logline":     {nil, nil},
 	"internal/tracing":     {nil, tracingModules},
 	"proxy":                {gateSide("internal/h1", "internal/host", "internal/logline", "internal/tracing", "proxy"), append(tracingModules, proxyModules...)},
 	"cmd/approovgate": {gateSide("internal/controlsign", "internal/h1", "internal/host", "internal/logline", "internal/sdnotify", "internal/tracing", "proxy", "cmd/approovgate"),
 		append(append([]string{"github.com/coreos/go-systemd/v22"}, tracingModules...), proxyModules...)},
+	"caddymodule":     {gateSide("internal/host", "internal/logline", "caddymodule"), anyModule},
+	"cmd/caddy":       {gateSide("internal/host", "internal/logline", "caddymodule"), anyModule},
 	"internal/layout": {nil, nil},
 }
+
+// anyModule is for what is built into Caddy, which has some two hundred.
+var anyModule = []string{"*"}
 
 var tracingModules = []string{
 	"github.com/cespare/xxhash/v2", "github.com/go-logr/logr", "github.com/go-logr/stdr", "github.com/google/uuid",
@@ -140,8 +145,23 @@ func TestCompiledPackagesFollowTheArrows(t *testing.T) {
 				if !contains(allowed.packages, short(dependency)) {
 					t.Errorf("%s reaches %s, want only %v", name, short(dependency), allowed.packages)
 				}
+			case contains(allowed.modules, "*"):
 			case !contains(allowed.modules, p.Module.Path):
 				t.Errorf("%s reaches %s, want only %v", name, dependency, allowed.modules)
+			}
+		}
+	}
+}
+
+// Whoever runs the sidecar alone should not carry Caddy.
+func TestCaddyIsBelowItsModuleAlone(t *testing.T) {
+	for _, p := range list(t, "./...") {
+		if strings.HasPrefix(short(p.ImportPath), "caddymodule") || strings.HasPrefix(short(p.ImportPath), "cmd/caddy") {
+			continue
+		}
+		for _, dependency := range p.Deps {
+			if strings.HasPrefix(dependency, "github.com/caddyserver/") {
+				t.Errorf("%s reaches %s, want that of caddymodule and cmd/caddy alone", short(p.ImportPath), dependency)
 			}
 		}
 	}
