@@ -21,6 +21,7 @@ type asked struct {
 	answer    gate.Answer
 	received  *http.Request // what was judged
 	rewritten bool          // the request's target or method is another by now
+	logged    bool          // a handler has told of it
 	before    *asked        // of another gate that was asked earlier; nil: there was none
 }
 

@@ -51,7 +51,10 @@ func (h *Handler) Cleanup() error { return h.live.release() }
 // ServeHTTP passes a request on, or refuses it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	a := ask(h.live, r)
-	h.log.Decided(a.received, &a.answer, "")
+	if !a.logged {
+		h.log.Decided(a.received, &a.answer, "")
+		a.logged = true
+	}
 	if a.answer.Action != engine.Forward {
 		return a.refuse(w, r)
 	}

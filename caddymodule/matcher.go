@@ -49,6 +49,5 @@ var (
 	_ caddy.Provisioner                 = (*Matcher)(nil)
 	_ caddy.CleanerUpper                = (*Matcher)(nil)
 	_ caddyfile.Unmarshaler             = (*Matcher)(nil)
-	_ caddyhttp.RequestMatcher          = (*Matcher)(nil)
 	_ caddyhttp.RequestMatcherWithError = (*Matcher)(nil)
 )
