@@ -87,52 +87,56 @@ func (b *block) read(path string) (map[string]any, error) {
 func (b *block) entry(tree map[string]any, path, key string) error {
 	at := here(b.d)
 	args := b.d.RemainingArgs()
+	below := config.Join(path, key)
+	if key == "bind" {
+		below = config.Join(path, "binding")
+	}
+	named := path == "" && (key == "keys" || key == "routes")
+	if named {
+		below = next(tree, key)
+	}
+	b.places[below] = at
 	switch {
 	case key == "secret" && path == "":
 		return b.secret(tree, args, at)
 	case key == "bind":
-		return b.bind(tree, path, args, at)
+		return b.bind(tree, below, args)
 	}
-	below := config.Join(path, key)
-	if path == "" && len(args) == 1 && (key == "keys" || key == "routes") {
-		below = next(tree, key)
-		b.places[below] = at
-		values, err := b.read(below)
-		if err != nil {
-			return err
-		}
-		if len(values) > 0 {
-			if _, there := values["name"]; there {
-				return b.error(config.Join(below, "name"), "stands in front of the block already; delete it here")
-			}
-			values["name"] = args[0]
-			return b.add(tree, key, values, below)
-		}
-	}
-	if _, known := b.places[below]; !known || strings.HasSuffix(below, "]") {
-		b.places[below] = at
-	}
-	if _, twice := tree[key]; twice {
-		b.places[below] = at
-		return b.error(below, "is set twice; write several values on one line")
-	}
-	b.note(below, args)
-	switch len(args) {
-	case 0:
-		values, err := b.read(below)
-		if err == nil && len(values) == 0 {
-			err = b.error(below, "has no value")
-		}
-		tree[key] = values
+	values, err := b.read(below)
+	switch {
+	case err != nil:
 		return err
-	case 1:
+	case named:
+		return b.named(tree, key, below, args, values)
+	case tree[key] != nil:
+		return b.error(below, "is set twice; write several values on one line")
+	case len(args) > 0 && len(values) > 0:
+		return b.error(below, "takes values or a block, not both; only keys and routes have a name in front of their block")
+	case len(values) > 0:
+		tree[key] = values
+	case len(args) == 0:
+		return b.error(below, "has no value")
+	case len(args) == 1:
 		tree[key] = args[0]
 	default:
 		tree[key] = list(args)
 	}
-	if b.d.NextBlock(b.d.Nesting()) {
-		return b.error(below, "takes values or a block, not both")
+	b.note(below, args)
+	return nil
+}
+
+// named takes an entry of keys or routes.
+func (b *block) named(tree map[string]any, key, path string, args []string, values map[string]any) error {
+	if len(args) != 1 || len(values) == 0 {
+		return b.error(path, "must be a name and a block: "+key+" NAME { … }")
 	}
+	name := config.Join(path, "name")
+	if values["name"] != nil {
+		return b.error(name, "stands in front of the block already; delete it here")
+	}
+	values["name"] = args[0]
+	b.note(name, args)
+	b.add(tree, key, values)
 	return nil
 }
 
@@ -143,40 +147,31 @@ func next(tree map[string]any, key string) string {
 }
 
 // add appends an entry to a list.
-func (b *block) add(tree map[string]any, key string, entry map[string]any, path string) error {
-	entries, isList := tree[key].([]any)
-	if _, there := tree[key]; there && !isList {
-		return b.error(path, "cannot stand beside a value of "+key)
-	}
+func (b *block) add(tree map[string]any, key string, entry map[string]any) {
+	entries, _ := tree[key].([]any)
 	tree[key] = append(entries, entry)
-	return nil
 }
 
 // secret reads the shorthand for a key of the account's secret.
 func (b *block) secret(tree map[string]any, args []string, at place) error {
-	path := next(tree, "keys")
-	b.places[path] = at
 	if len(args) != 1 {
 		return b.error("secret", "must be one reference: {file./run/secrets/approov}, {env.APPROOV_SECRET}, file:PATH or env:NAME")
 	}
-	if reference, ok := referenceOf(args[0]); !ok && !strings.HasPrefix(args[0], "file:") && !strings.HasPrefix(args[0], "env:") {
+	if _, ok := referenceOf(args[0]); !ok && !strings.HasPrefix(args[0], "file:") && !strings.HasPrefix(args[0], "env:") {
 		return b.error("secret", "must be a reference such as {file./run/secrets/approov} or {env.APPROOV_SECRET}; a secret written here would be stored in Caddy's configuration and shown by its admin endpoint")
-	} else if ok && strings.HasSuffix(reference, ":") {
-		return b.error("secret", "names nothing")
 	}
-	return b.add(tree, "keys", map[string]any{"name": "account", "alg": "HS256", "secret": args[0]}, path)
+	b.places[next(tree, "keys")] = at
+	b.add(tree, "keys", map[string]any{"name": "account", "alg": "HS256", "secret": args[0]})
+	return nil
 }
 
-// bind reads the shorthand for a binding, of the whole policy or of a route.
-func (b *block) bind(tree map[string]any, path string, args []string, at place) error {
-	below := config.Join(path, "binding")
-	if _, twice := tree["binding"]; twice {
-		b.places[below] = at
-		return b.error(below, "is set twice; bind and binding are the same")
+// bind reads the shorthand for the binding at a path, of the whole policy or of a route.
+func (b *block) bind(tree map[string]any, path string, args []string) error {
+	if tree["binding"] != nil {
+		return b.error(path, "is set twice; bind and binding are the same")
 	}
-	b.places[below] = at
 	if len(args) == 0 {
-		return b.error(below, "bind needs the name of at least one header, such as Authorization")
+		return b.error(path, "bind needs the name of at least one header, such as Authorization")
 	}
 	from := make([]any, 0, len(args))
 	for _, name := range args {
@@ -185,7 +180,7 @@ func (b *block) bind(tree map[string]any, path string, args []string, at place) 
 		}
 		from = append(from, name)
 	}
-	b.note(below, args)
+	b.note(path, args)
 	tree["binding"] = map[string]any{"from": from}
 	return nil
 }
