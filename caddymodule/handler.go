@@ -29,7 +29,7 @@ func init() {
 type Handler struct {
 	Source
 
-	live *live
+	gate *use
 	log  requestLog
 }
 
@@ -41,16 +41,16 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // Provision takes up the gate of the policy. An error names every problem, with key and fix.
 func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	h.log = newRequestLog(ctx)
-	h.live, err = h.Source.open(ctx)
+	h.gate, err = h.Source.open(ctx)
 	return err
 }
 
 // Cleanup gives the gate back.
-func (h *Handler) Cleanup() error { return h.live.release() }
+func (h *Handler) Cleanup() error { return h.gate.release() }
 
 // ServeHTTP passes a request on, or refuses it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	a := ask(h.live, r)
+	a := ask(h.gate.live, r)
 	if !a.logged {
 		h.log.Decided(a.received, &a.answer, "")
 		a.logged = true

@@ -48,8 +48,14 @@ type live struct {
 	problems []config.Problem // of the last refresh; the keeper's own
 }
 
+// use is a handler's or matcher's use of a gate, in one configuration.
+type use struct {
+	*live
+	events *emitter
+}
+
 // open takes up the gate of a policy, and makes it if there is none yet. An error names every problem.
-func (s Source) open(ctx caddy.Context) (*live, error) {
+func (s Source) open(ctx caddy.Context) (*use, error) {
 	tree, err := resolve(s.Policy)
 	if err != nil {
 		return nil, err
@@ -67,19 +73,20 @@ func (s Source) open(ctx caddy.Context) (*live, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := value.(*live)
-	if err := l.station.attach(ctx); err != nil {
-		return nil, errors.Join(err, l.release())
+	u := &use{live: value.(*live)}
+	if u.events, err = u.station.attach(ctx); err != nil {
+		return nil, errors.Join(err, u.release())
 	}
-	return l, nil
+	return u, nil
 }
 
-// release gives a gate back; nil: there is none, because it could not be had.
-func (l *live) release() error {
-	if l == nil {
+// release gives the gate back; nil: there is none, because it could not be had.
+func (u *use) release() error {
+	if u == nil {
 		return nil
 	}
-	_, err := lives.Delete(l.key)
+	u.station.detach(u.events)
+	_, err := lives.Delete(u.key)
 	return err
 }
 

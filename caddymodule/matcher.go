@@ -16,7 +16,7 @@ import (
 type Matcher struct {
 	Source
 
-	live *live
+	gate *use
 }
 
 // CaddyModule describes the matcher to Caddy.
@@ -26,16 +26,16 @@ func (Matcher) CaddyModule() caddy.ModuleInfo {
 
 // Provision takes up the gate of the policy. An error names every problem, with key and fix.
 func (m *Matcher) Provision(ctx caddy.Context) (err error) {
-	m.live, err = m.Source.open(ctx)
+	m.gate, err = m.Source.open(ctx)
 	return err
 }
 
 // Cleanup gives the gate back.
-func (m *Matcher) Cleanup() error { return m.live.release() }
+func (m *Matcher) Cleanup() error { return m.gate.release() }
 
 // MatchWithError reports whether the request passes. It has no errors.
 func (m *Matcher) MatchWithError(r *http.Request) (bool, error) {
-	return ask(m.live, r).answer.Verdict == engine.Pass, nil
+	return ask(m.gate.live, r).answer.Verdict == engine.Pass, nil
 }
 
 // Match is MatchWithError without its error.

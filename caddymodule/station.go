@@ -34,10 +34,10 @@ type station struct {
 	log      *slog.Logger
 	happened chan gate.Event // for Caddy's events
 
-	mu      sync.Mutex // guards the fields below
-	lives   int        // gates that use it
-	stop    func()     // ends what runs while there are any
-	emitter *emitter   // Caddy's events as last configured; nil: none yet
+	mu       sync.Mutex // guards the fields below
+	lives    int        // gates that use it
+	stop     func()     // ends what runs while there are any
+	emitters []*emitter // of each use of a gate, the newest last: a configuration may yet be given up for the one before
 }
 
 // emitter is where Caddy's events go in one configuration.
@@ -106,9 +106,6 @@ func (s *station) leave() {
 	s.mu.Lock()
 	s.lives--
 	last := s.lives == 0
-	if last {
-		s.emitter = nil
-	}
 	stop := s.stop
 	s.mu.Unlock()
 	if last {
@@ -117,24 +114,40 @@ func (s *station) leave() {
 }
 
 // attach makes the station known to a new configuration: its metrics and its events.
-func (s *station) attach(ctx caddy.Context) error {
+func (s *station) attach(ctx caddy.Context) (*emitter, error) {
 	app, err := ctx.App("events")
 	if err != nil {
-		return err
-	}
-	if events, ok := app.(*caddyevents.App); ok {
-		s.mu.Lock()
-		s.emitter = &emitter{ctx, events}
-		s.mu.Unlock()
+		return nil, err
 	}
 	registry := prometheus.WrapRegistererWith(prometheus.Labels{"gate": s.name}, ctx.GetMetricsRegistry())
 	for _, collector := range []prometheus.Collector{host.GateMetrics(&s.kin), &s.events, s.reloads} {
 		err := registry.Register(collector)
 		if known := new(prometheus.AlreadyRegisteredError); err != nil && !errors.As(err, known) {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	e := &emitter{ctx, app.(*caddyevents.App)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.emitters = append(s.emitters, e)
+	return e, nil
+}
+
+// detach forgets the events of a configuration; nil: there are none.
+func (s *station) detach(e *emitter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.emitters = slices.DeleteFunc(s.emitters, func(one *emitter) bool { return one == e })
+}
+
+// newest is where events go; nil: nowhere.
+func (s *station) newest() *emitter {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.emitters) == 0 {
+		return nil
+	}
+	return s.emitters[len(s.emitters)-1]
 }
 
 // notify takes an event of a gate.
@@ -153,10 +166,7 @@ func (s *station) emit(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case e := <-s.happened:
-			s.mu.Lock()
-			to := s.emitter
-			s.mu.Unlock()
-			if to != nil {
+			if to := s.newest(); to != nil {
 				to.app.Emit(to.ctx, "approov_"+string(e.Kind), eventData(s.name, e))
 			}
 		}
