@@ -7,7 +7,7 @@ STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # No C compiler is needed; the race detector alone asks for one.
 export CGO_ENABLED = 0
 
-.PHONY: help build test lint race fuzz e2e e2e-long reliability crosstalk bench bench-short timing npm-oracle vectors
+.PHONY: help build test lint race fuzz e2e e2e-long reliability crosstalk bench bench-hosts bench-short caddy timing npm-oracle vectors
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,12 @@ crosstalk: ## a million requests, each of which must get its own answer (4 minut
 bench: ## measure the check and the proxy, with the ratios that README states, beside HAProxy and nginx where installed (Linux, two cores)
 	$(GO) test -run '^$$' -bench 'Token|Check' -count 5 ./engine
 	$(GO) run ./internal/bench
+
+bench-hosts: caddy ## measure what the gate costs in Caddy and in Traefik (make traefik traefik-bundle), beside each without it (Linux, two cores)
+	$(GO) run ./internal/bench -hosts -only valid,bad
+
+caddy: ## build a Caddy with the gate into .cache/caddy
+	$(GO) build -o .cache/caddy ./cmd/caddy
 
 bench-short: ## run every benchmark once, to see that it still runs
 	$(GO) test -run '^$$' -bench . -benchtime 10x ./...

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,9 +16,10 @@ import (
 
 // The patience with a program that is not ours.
 const (
-	foreignStart = 10 * time.Second      // to accept connections
-	foreignStop  = 2 * time.Second       // to end once asked to; less than stopTimeout
-	foreignLook  = 10 * time.Millisecond // between two looks whether it accepts
+	foreignStart  = 10 * time.Second       // to accept connections
+	foreignStop   = 2 * time.Second        // to end once asked to; less than stopTimeout
+	foreignLook   = 10 * time.Millisecond  // between two looks whether it serves
+	foreignAnswer = 200 * time.Millisecond // to answer by itself
 )
 
 // foreign runs a program that is not ours in this role's place: it has prepare write the configuration into a
@@ -45,6 +47,7 @@ func foreign(ctx context.Context, ready func(string), prepare func(dir, address 
 	life, end := context.WithCancel(ctx)
 	defer end()
 	command := exec.CommandContext(life, name, args...)
+	command.Dir = dir
 	command.Stderr = os.Stderr
 	command.SysProcAttr = endWithStarter()
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
@@ -67,6 +70,9 @@ func foreign(ctx context.Context, ready func(string), prepare func(dir, address 
 
 // lookProgram finds a program, also where Debian puts servers, which is not on everybody's path.
 func lookProgram(name string) (string, error) {
+	if strings.Contains(name, "/") {
+		return filepath.Abs(name) // it is started in another folder
+	}
 	found, err := exec.LookPath(name)
 	if err != nil {
 		if found, sbin := exec.LookPath(filepath.Join("/usr/sbin", name)); sbin == nil {
@@ -100,16 +106,29 @@ func freeAddress(ctx context.Context) (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// accepting returns when address accepts connections, or why it does not.
+// accepting returns when the program at address serves, or why it does not. Traefik accepts connections before it
+// knows of any route, and answers 404 until then. One that takes its time has asked the upstream, which answers
+// nothing yet.
 func accepting(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, foreignStart)
 	defer cancel()
 	look := time.NewTicker(foreignLook)
 	defer look.Stop()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: foreignAnswer}
 	for {
-		var d net.Dialer
-		if conn, err := d.DialContext(ctx, "tcp", address); err == nil {
-			return conn.Close()
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/v1/shapes", nil)
+		if err != nil {
+			return err
+		}
+		response, err := client.Do(request)
+		if slow, ok := err.(net.Error); ok && slow.Timeout() && ctx.Err() == nil {
+			return nil
+		}
+		if err == nil {
+			_ = response.Body.Close() // its status says it all
+			if response.StatusCode != http.StatusNotFound {
+				return nil
+			}
 		}
 		select {
 		case <-look.C:

@@ -65,7 +65,7 @@ func (g goal) keeps(ratio float64) bool {
 // reached reports whether all goals are reached that are judged and are no mere aims. What could not be measured
 // is not missed.
 func (t tables) reached() bool {
-	return !t.judged || !slices.ContainsFunc(newGoals(), func(g goal) bool {
+	return !t.judged || !slices.ContainsFunc(t.goals, func(g goal) bool {
 		ratio, measured := t.ratio(g)
 		return measured && !g.aim && !g.keeps(ratio.median)
 	})

@@ -33,6 +33,7 @@ type settings struct {
 	check  bool          // exit 1 on a missed goal
 	sleep  bool          // clients and upstream sleep when they have nothing to do; false: they poll
 	level  string        // log.level of the gate's file
+	hosts  bool          // measure Caddy and Traefik
 	groups []group       // of rows that are measured
 }
 
@@ -94,6 +95,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	set.BoolVar(&s.check, "check", false, "exit 1 when a goal is missed")
 	set.BoolVar(&s.sleep, "sleep", false, "let clients and upstream sleep, so that the proxy pays for waking them up too")
 	set.StringVar(&s.level, "log", "info", "`level` of the gate's log, which goes to "+os.DevNull)
+	set.BoolVar(&s.hosts, "hosts", false, "measure Caddy and Traefik, each without the gate and with it, as make caddy, make traefik and make traefik-bundle build them")
 	set.StringVar(&only, "only", "", "`groups` of rows to measure: valid, unique, bad, latency, flood, or several with commas; empty: all")
 	if err := set.Parse(args); err != nil {
 		return s, err

@@ -20,7 +20,10 @@ func measure(ctx context.Context, s settings, command string, stdout, stderr io.
 	if err != nil {
 		return false, err
 	}
-	systems := newSystems()
+	systems, goals, beside := newSystems(), newGoals(), [2]string{bareSystem, haproxySystem}
+	if s.hosts {
+		systems, goals, beside = newHosts(), newHostGoals(), [2]string{bareCaddy, bareTraefik}
+	}
 	rows := newRows(s.groups, systems)
 	windows := time.Duration((s.rounds+1)*len(rows) + 5*len(systems))
 	limit := time.Duration(len(systems)+1)*startTimeout + windows*(s.window+perWindow)
@@ -42,7 +45,7 @@ func measure(ctx context.Context, s settings, command string, stdout, stderr io.
 	}
 	fmt.Fprintf(stdout, "%s\n%s\nproxy on processor %d, load and upstream on %d; rounds of %v a row: %d; medians, lowest to highest in brackets\n",
 		command, about, proxyCore, otherCore, s.window, s.rounds)
-	t := tables{rows: rows, judged: !s.short, notes: absentNotes(systems)}
+	t := tables{rows: rows, goals: goals, beside: beside, judged: !s.short, notes: absentNotes(systems)}
 	return t.reached(), t.write(stdout)
 }
 

@@ -17,7 +17,10 @@ import (
 // roles are the subcommands, each one process of the measurement. A role says where it serves by calling
 // ready, with the number of the process that serves if it is not its own, takes its orders from in, and ends
 // with ctx.
-var roles = map[string]role{"load": load, "bare": bare, "gate": gated, "haproxy": haproxy, "nginx": nginx, "njs": njs}
+var roles = map[string]role{
+	"load": load, bareSystem: bare, gateSystem: gated, haproxySystem: haproxy, nginxSystem: nginx, njsSystem: njs,
+	bareCaddy: caddy(false), gateCaddy: caddy(true), bareTraefik: traefik(false), gateTraefik: traefik(true),
+}
 
 type role func(ctx context.Context, args []string, in io.Reader, ready func(answer string)) error
 

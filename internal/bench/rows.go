@@ -11,7 +11,7 @@ import (
 type system struct {
 	role   string
 	checks bool         // tokens; false: it forwards all
-	debian string       // the package that brings it; empty: it is this program
+	had    string       // how to get it; empty: it is this program
 	there  func() error // why not, if it is not; nil: it always is
 }
 
@@ -31,9 +31,9 @@ func newSystems() []system {
 	return []system{
 		{role: bareSystem},
 		{role: gateSystem, checks: true},
-		{role: haproxySystem, checks: true, debian: "haproxy", there: program("haproxy")},
-		{role: nginxSystem, debian: "nginx-light", there: program("nginx")},
-		{role: njsSystem, checks: true, debian: "libnginx-mod-http-js", there: njsThere},
+		{role: haproxySystem, checks: true, had: "Debian has it in haproxy", there: program("haproxy")},
+		{role: nginxSystem, had: "Debian has it in nginx-light", there: program("nginx")},
+		{role: njsSystem, checks: true, had: "Debian has it in libnginx-mod-http-js", there: njsThere},
 	}
 }
 
@@ -146,7 +146,7 @@ func absentNotes(systems []system) []string {
 	var notes []string
 	for _, s := range systems {
 		if err := s.missing(); err != nil {
-			notes = append(notes, fmt.Sprintf("%s is not there (%v); Debian has it in %s", s.role, err, s.debian))
+			notes = append(notes, fmt.Sprintf("%s is not there (%v); %s", s.role, err, s.had))
 		}
 	}
 	return notes

@@ -18,7 +18,9 @@ const (
 // tables are what a run has found.
 type tables struct {
 	rows   []row
-	judged bool // false: the windows were too short to judge
+	goals  []goal
+	beside [2]string // the systems that others are shown in ratio to
+	judged bool      // false: the windows were too short to judge
 	notes  []string
 }
 
@@ -44,7 +46,7 @@ func (t tables) writeRates(w io.Writer) {
 		return
 	}
 	fmt.Fprintf(w, "\nfull speed, %d connections; a bad signature beside bare is a rejection beside a forwarded request\n", connections)
-	fmt.Fprintln(w, "requests carry\tproxy\tCPU µs/request\trequests/s\tcore busy\tCPU : bare\trequests/s : bare\tCPU : haproxy\trequests/s : haproxy")
+	fmt.Fprintf(w, "requests carry\tproxy\tCPU µs/request\trequests/s\tcore busy\tCPU : %[1]s\trequests/s : %[1]s\tCPU : %[2]s\trequests/s : %[2]s\n", t.beside[0], t.beside[1])
 	for _, r := range rows {
 		fmt.Fprintf(w, "%s\t%s\t", r.title, r.role)
 		if len(r.results) == 0 {
@@ -52,8 +54,8 @@ func (t tables) writeRates(w io.Writer) {
 			continue
 		}
 		fmt.Fprintf(w, "%s\t%s\t%.0f %%\t%s\t%s\t%s\t%s\n", r.over(costFigure).in("%.1f"), r.over(rateFigure).in("%.0f"), 100*r.over(busyFigure).median,
-			t.beside(r, bareSystem, costFigure), t.beside(r, bareSystem, rateFigure),
-			t.beside(r, haproxySystem, costFigure), t.beside(r, haproxySystem, rateFigure))
+			t.to(r, t.beside[0], costFigure), t.to(r, t.beside[0], rateFigure),
+			t.to(r, t.beside[1], costFigure), t.to(r, t.beside[1], rateFigure))
 	}
 }
 
@@ -64,7 +66,7 @@ func (t tables) writeLatencies(w io.Writer) {
 		return
 	}
 	fmt.Fprintf(w, "\n%d requests/s of users, a new genuine token each; milliseconds from when a request was due\n", userRate)
-	fmt.Fprintln(w, "load\tproxy\tp50\tp99\trejections/s\tp50 : haproxy\tp99 : haproxy\trejections/s : haproxy")
+	fmt.Fprintf(w, "load\tproxy\tp50\tp99\trejections/s\tp50 : %[1]s\tp99 : %[1]s\trejections/s : %[1]s\n", t.beside[1])
 	for _, r := range rows {
 		fmt.Fprintf(w, "%s\t%s\t", r.title, r.role)
 		if len(r.results) == 0 {
@@ -73,16 +75,16 @@ func (t tables) writeLatencies(w io.Writer) {
 		}
 		rejections, ratio := "-", "-"
 		if r.eager {
-			rejections, ratio = r.over(rateFigure).in("%.0f"), t.beside(r, haproxySystem, rateFigure)
+			rejections, ratio = r.over(rateFigure).in("%.0f"), t.to(r, t.beside[1], rateFigure)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.over(p50Figure).in("%.2f"), r.over(p99Figure).in("%.2f"), rejections,
-			t.beside(r, haproxySystem, p50Figure), t.beside(r, haproxySystem, p99Figure), ratio)
+			t.to(r, t.beside[1], p50Figure), t.to(r, t.beside[1], p99Figure), ratio)
 	}
 }
 
-// beside is the ratio of a row's figure to that of another system for the same requests, as text. A system that
+// to is the ratio of a row's figure to that of another system for the same requests, as text. A system that
 // has no row of those, since it would forward a bad signature, is represented by that of one genuine token.
-func (t tables) beside(r row, role string, f figure) string {
+func (t tables) to(r row, role string, f figure) string {
 	to := t.find(at{r.name, role})
 	if to.role == "" {
 		to = t.find(at{validGroup, role})
@@ -96,7 +98,7 @@ func (t tables) beside(r row, role string, f figure) string {
 // writeGoals prints what the project promises and aims at, and what this run has found of it.
 func (t tables) writeGoals(w io.Writer) {
 	fmt.Fprintln(w, "\nratio\tof\tto\tfound\t")
-	for _, g := range newGoals() {
+	for _, g := range t.goals {
 		ratio, measured := t.ratio(g)
 		found := "-"
 		if measured {

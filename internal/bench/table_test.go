@@ -12,7 +12,7 @@ import (
 // measured is a run in which every row's window of a second cost 40 µs of CPU a request, a rejection 12, and
 // users waited 0.1 ms, and one in a hundred 1 ms.
 func measured() tables {
-	t := tables{rows: newRows(newGroups(), newSystems()), judged: true}
+	t := tables{rows: newRows(newGroups(), newSystems()), goals: newGoals(), beside: [2]string{bareSystem, haproxySystem}, judged: true}
 	for i := range t.rows {
 		r := &t.rows[i]
 		r.absent = nil
@@ -94,7 +94,7 @@ func hasLine(text, words string) bool {
 }
 
 func TestSystemsThatAreNotThereAreTold(t *testing.T) {
-	gone := system{role: "gone", checks: true, debian: "gone-package", there: func() error { return errors.New("no such program") }}
+	gone := system{role: "gone", checks: true, had: "gone-package", there: func() error { return errors.New("no such program") }}
 	found := measured()
 	found.rows = append(found.rows, newRows(newGroups(), []system{gone})...)
 	found.notes = absentNotes(append(newSystems()[:2], gone))
