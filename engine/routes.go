@@ -205,16 +205,24 @@ func overrides(header map[string][]string) []string {
 		if len(name) < 13 || name[0] != 'X' && name[0] != 'x' {
 			continue
 		}
-		for _, override := range overrideHeaders {
-			if !SameHeader(name, override) {
-				continue
-			}
-			for _, value := range values {
-				methods = append(methods, strings.ToUpper(strings.TrimSpace(value)))
-			}
+		if !OverridesMethod(name) {
+			continue
+		}
+		for _, value := range values {
+			methods = append(methods, strings.ToUpper(strings.TrimSpace(value)))
 		}
 	}
 	return methods
+}
+
+// OverridesMethod reports whether a header field of that name asks for another method, on backends that heed it.
+func OverridesMethod(name string) bool {
+	for _, override := range overrideHeaders {
+		if SameHeader(name, override) {
+			return true
+		}
+	}
+	return false
 }
 
 // SameHeader reports whether two header names may be taken for each other: servers that turn headers

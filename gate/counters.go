@@ -98,16 +98,7 @@ func (s *snapshot) count(d *engine.Decision) {
 	if !ok {
 		return
 	}
-	kind := 0
-	if d.Mode == config.Log {
-		kind = 2
-	} else if d.Mode == config.Bypass {
-		kind = 4
-	}
-	if d.Action != engine.Forward {
-		kind++
-	}
-	atomic.AddInt64(&counts.decisions[s.gate.counters.index[d.Reason]*kinds+kind], 1)
+	atomic.AddInt64(&counts.decisions[s.gate.counters.place(d)], 1)
 	if d.Key == "" {
 		if d.Reason == engine.KeyUnknown && s.early {
 			atomic.StoreInt32(&s.gate.unknownKid, 1)
@@ -127,6 +118,36 @@ func (s *snapshot) count(d *engine.Decision) {
 	if d.Unbound {
 		atomic.AddInt64(&counts.bound[unbound], 1)
 	}
+}
+
+// counted is what count raises for a pass that is not unbound.
+func (s *snapshot) counted(d *engine.Decision) []*int64 {
+	counts, ok := s.counts[d.Route]
+	if !ok {
+		return nil
+	}
+	all := []*int64{&counts.decisions[s.gate.counters.place(d)], &counts.bound[passes]}
+	if d.Claims.Pay != "" {
+		all = append(all, &counts.bound[withPay])
+	}
+	if use := s.uses[d.Key]; use != nil {
+		all = append(all, &use.n[0])
+	}
+	return all
+}
+
+// place is where a decision is counted among those of its route.
+func (c *counters) place(d *engine.Decision) int {
+	kind := 0
+	if d.Mode == config.Log {
+		kind = 2
+	} else if d.Mode == config.Bypass {
+		kind = 4
+	}
+	if d.Action != engine.Forward {
+		kind++
+	}
+	return c.index[d.Reason]*kinds + kind
 }
 
 // Counters are the decisions made so far, those that have happened at least once.

@@ -23,11 +23,15 @@ type Answer struct {
 func (g *Gate) Ask(r *http.Request) Answer {
 	s := g.snapshot()
 	a := Answer{s: s}
-	a.Decision = s.current().Check(engine.Request{
+	judge := s.current()
+	a.Decision = judge.Check(engine.Request{
 		Method: r.Method, Scheme: scheme(r), Host: r.Host, Target: target(r), Header: r.Header, Peer: r.RemoteAddr,
 		Body: r.ContentLength != 0 || len(r.TransferEncoding) > 0,
 	})
 	s.count(&a.Decision)
+	if s.memo != nil {
+		s.remember(r, &a, judge)
+	}
 	return a
 }
 
