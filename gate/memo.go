@@ -152,7 +152,8 @@ func (m *memo) find(key string) *passed {
 // keep remembers a request. mu is held.
 func (m *memo) keep(key string, p *passed) {
 	if len(m.young) >= mostPassed {
-		m.old, m.young = m.young, map[string]*passed{}
+		m.old = m.young
+		m.young = map[string]*passed{}
 	}
 	m.young[key] = p
 }
