@@ -12,28 +12,28 @@ import (
 
 // Bounds of a memo. It has two generations of so many requests, of a few hundred bytes each: some megabytes.
 const (
-	mostPassed   = 4096
-	maxPassedKey = 2048 // bytes of what tells requests apart
+	mostPassed   = 8192
+	maxPassed    = 4096 // bytes of the header fields that matter
 	mostHarmless = 512  // names of header fields
 )
 
 // memo remembers requests that have passed under one policy, for Pass. What is remembered of a request is all that
 // a decision and Apply depend on, so that another one which agrees in it comes out alike.
 type memo struct {
-	token  string   // name of the header field
-	exact  []string // fields whose values matter: what tokens are bound to, and Connection
-	naming []string // fields that matter, or whose aliases do
+	token    string       // name of the header field
+	matter   []string     // names of header fields that matter, or whose aliases do
+	harmless atomic.Value // map[string]bool: names of header fields that do not
+	second   int64        // atomic: the Unix second in which Ask was last called
 
-	harmless atomic.Value // map[string]bool: fields that do not, and those above, which are looked at one by one
-
-	mu         sync.Mutex // guards the fields below, and changes of harmless
-	young, old map[string]*passed
+	mu    sync.Mutex // guards the field below, and changes of harmless
+	known map[string]*passed
 }
 
 // passed is a request that has passed.
 type passed struct {
 	engine                       *engine.Engine // that let it pass
 	from, until                  int64          // Unix seconds in which it does
+	size                         int            // of the token, in bytes
 	counts                       []*int64       // to be raised by one, by atomic operations
 	target, path, rawPath, query string
 	token                        string  // the header field to take out; empty: none
@@ -43,40 +43,17 @@ type passed struct {
 // field is a header field.
 type field struct{ name, value string }
 
-// newMemo is nil for a policy under which header fields could be taken for each other.
+// newMemo is the memo for a policy.
 func newMemo(p *config.Policy, bound map[string][]string) *memo {
-	m := &memo{token: p.Token.Header, exact: []string{"Connection"}, young: map[string]*passed{}, old: map[string]*passed{}}
-	known := map[string]bool{m.token: true, "Connection": true}
-	add := func(name string) bool {
-		if name == "" || known[name] {
-			return name == "" || name != m.token
-		}
-		for other := range known {
-			if engine.SameHeader(name, other) {
-				return false
-			}
-		}
-		known[name] = true
-		m.exact = append(m.exact, name)
-		return true
-	}
+	m := &memo{token: p.Token.Header, known: map[string]*passed{}}
+	m.matter = []string{p.Token.Header, p.Upstream.Verdict, p.Upstream.Reason, p.Upstream.Device, "Connection", "Upgrade", "Http2-Settings", "Trailer"}
 	for _, names := range bound {
-		for _, name := range names {
-			if !add(name) {
-				return nil
-			}
-		}
+		m.matter = append(m.matter, names...)
 	}
-	if bindsCookie(p) && !add("Cookie") {
-		return nil
+	if bindsCookie(p) {
+		m.matter = append(m.matter, "Cookie")
 	}
-	m.naming = append([]string{m.token, p.Upstream.Verdict, p.Upstream.Reason, p.Upstream.Device, "Upgrade", "Http2-Settings"}, m.exact...)
-	for _, name := range m.naming[1:4] {
-		if known[name] {
-			return nil
-		}
-	}
-	m.harmless.Store(known)
+	m.harmless.Store(map[string]bool{})
 	return m
 }
 
@@ -98,7 +75,7 @@ func bindsCookie(p *config.Policy) bool {
 
 // matters reports whether a header field of that name may have a part in a decision, or is changed by Apply.
 func (m *memo) matters(name string) bool {
-	for _, other := range m.naming {
+	for _, other := range m.matter {
 		if engine.SameHeader(name, other) {
 			return true
 		}
@@ -106,60 +83,8 @@ func (m *memo) matters(name string) bool {
 	return overridesTarget(name) || engine.OverridesMethod(name)
 }
 
-// key tells a request from all others that could come out differently; empty: it cannot be remembered.
-func (m *memo) key(r *http.Request) string {
-	var rest strings.Builder
-	if r.Header.WriteSubset(&rest, m.harmless.Load().(map[string]bool)) != nil || rest.Len() > 0 || r.Method == "OPTIONS" || r.Trailer != nil {
-		return ""
-	}
-	token := r.Header[m.token]
-	if len(token) != 1 {
-		return ""
-	}
-	key := r.Method + "\n" + scheme(r) + " " + r.Host + "\n" + r.RequestURI + "\n" + token[0]
-	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
-		key += "\nbody"
-	}
-	for _, name := range m.exact {
-		switch values := r.Header[name]; len(values) {
-		case 0:
-			key += "\n-"
-		case 1:
-			key += "\n+" + values[0]
-		default:
-			return ""
-		}
-	}
-	if len(key) > maxPassedKey {
-		return ""
-	}
-	return key
-}
-
-// find is what is remembered under a key; nil: nothing.
-func (m *memo) find(key string) *passed {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	p := m.young[key]
-	if p == nil {
-		if p = m.old[key]; p != nil {
-			m.keep(key, p)
-		}
-	}
-	return p
-}
-
-// keep remembers a request. mu is held.
-func (m *memo) keep(key string, p *passed) {
-	if len(m.young) >= mostPassed {
-		m.old = m.young
-		m.young = map[string]*passed{}
-	}
-	m.young[key] = p
-}
-
-// learn notes fields of a request that has passed and that have no part in that.
-func (m *memo) learn(header http.Header) {
+// learn notes header fields of a request that has passed and that have no part in that. It returns all that are known.
+func (m *memo) learn(header http.Header) map[string]bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	known := m.harmless.Load().(map[string]bool)
@@ -170,7 +95,7 @@ func (m *memo) learn(header http.Header) {
 		}
 	}
 	if len(more) == 0 {
-		return
+		return known
 	}
 	grown := map[string]bool{}
 	for name := range known {
@@ -180,39 +105,85 @@ func (m *memo) learn(header http.Header) {
 		grown[name] = true
 	}
 	m.harmless.Store(grown)
+	return grown
+}
+
+// plain reports whether all header fields but harmless ones are those that a request of the plain kind may have: the one
+// token, what tokens are bound to, and a Connection that says no more than whether it stays.
+func (s *snapshot) plain(r *http.Request, route string, harmless map[string]bool) bool {
+	for name, values := range r.Header {
+		if harmless[name] || name == s.memo.token || name == "Cookie" {
+			continue
+		}
+		if name == "Connection" {
+			if len(values) != 1 || !strings.EqualFold(values[0], "keep-alive") && !strings.EqualFold(values[0], "close") {
+				return false
+			}
+			continue
+		}
+		isBound := false
+		for _, other := range s.bound[route] {
+			isBound = isBound || name == other
+		}
+		if !isBound || isAlias(name, s.bound[route]) {
+			return false
+		}
+	}
+	return r.Method != "OPTIONS" && r.Trailer == nil && len(r.Header[s.memo.token]) == 1
+}
+
+// passedKey tells a request from all others that could come out differently. matter are its header fields that
+// matter, as http.Header.WriteSubset writes them: it trims values, so that a token's size is to be looked at, too.
+func passedKey(r *http.Request, matter string) string {
+	key := r.Method + "\n" + r.Host + "\n" + r.RequestURI + "\n" + matter
+	if r.TLS != nil {
+		return "s" + key
+	}
+	return key
 }
 
 // remember notes a request that has passed, before Apply, if it is of the plain kind.
 func (s *snapshot) remember(r *http.Request, a *Answer, e *engine.Engine) {
+	now := s.gate.o.Now().Unix()
+	atomic.StoreInt64(&s.memo.second, now)
 	d := &a.Decision
 	if d.Reason != engine.OK || d.Action != engine.Forward || d.Unbound || d.Claims.Device == "" || d.Target != r.RequestURI || d.Host != r.Host {
 		return
 	}
-	s.memo.learn(r.Header)
-	key := s.memo.key(r)
-	if key == "" || changesConnection(r.Header) {
+	harmless := s.memo.learn(r.Header)
+	var matter strings.Builder
+	if !s.plain(r, d.Route, harmless) || r.Header.WriteSubset(&matter, harmless) != nil || matter.Len() > maxPassed {
 		return
 	}
-	url := r.URL
+	u := r.URL
 	before := *r
-	if setTarget(&before, d.Target); before.URL != url {
+	if setTarget(&before, d.Target); before.URL != u {
 		return // Apply would change it
 	}
 	p := &passed{
-		engine: e, from: s.gate.o.Now().Unix(), until: int64(d.Claims.Exp), counts: s.counted(d),
-		target: d.Target, path: url.Path, rawPath: url.RawPath, query: url.RawQuery, added: s.additions(d),
+		engine: e, from: now, until: s.until(d), size: len(r.Header[s.memo.token][0]), counts: s.counted(d),
+		target: d.Target, path: u.Path, rawPath: u.RawPath, query: u.RawQuery, added: s.additions(d),
 	}
 	if !a.keepsToken() {
-		p.token = s.policy.Token.Header
-	}
-	for _, key := range s.keys {
-		if end := key.NotAfter.Unix(); key.Name == d.Key && !key.NotAfter.IsZero() && end < p.until {
-			p.until = end
-		}
+		p.token = s.memo.token
 	}
 	s.memo.mu.Lock()
 	defer s.memo.mu.Unlock()
-	s.memo.keep(key, p)
+	if len(s.memo.known) >= mostPassed {
+		s.memo.known = map[string]*passed{}
+	}
+	s.memo.known[passedKey(r, matter.String())] = p
+}
+
+// until is when a decision that a token is genuine ends for certain, in Unix seconds.
+func (s *snapshot) until(d *engine.Decision) int64 {
+	until := int64(d.Claims.Exp)
+	for _, key := range s.keys {
+		if end := key.NotAfter.Unix(); key.Name == d.Key && !key.NotAfter.IsZero() && end < until {
+			until = end
+		}
+	}
+	return until
 }
 
 // additions are the header fields that Apply adds to a request that has passed.
@@ -223,62 +194,57 @@ func (s *snapshot) additions(d *engine.Decision) []field {
 	up := s.policy.Upstream
 	var added []field
 	for _, one := range []field{{up.Verdict, string(d.Verdict)}, {up.Reason, string(d.Reason)}, {up.Device, d.Claims.Device}} {
-		if one.name != "" && one.value != "" && isFieldValue(one.value) {
+		if one.name != "" && isFieldValue(one.value) {
 			added = append(added, one)
 		}
 	}
 	return added
 }
 
-// changesConnection reports whether Connection says more than whether the connection stays.
-func changesConnection(header http.Header) bool {
-	for _, value := range header["Connection"] {
-		if !strings.EqualFold(value, "keep-alive") && !strings.EqualFold(value, "close") {
-			return true
-		}
-	}
-	return false
-}
-
 // Pass is the short way for hosts that are interpreted (Options.CacheAll): it reports whether a request agrees, in
 // all that a decision depends on, with one that Ask has let pass, and then it has done what Ask and Apply would. If
-// not, nothing has happened, and Ask is to be called.
+// not, nothing has happened, and Ask is to be called. That is so at least once a second, so that a host may look after
+// what is due when it calls Ask.
+//
+// It is one long function because calls are what is dear where it is interpreted.
 func (g *Gate) Pass(r *http.Request) bool {
 	s := g.live.Load().(*snapshot)
-	if s.memo == nil {
+	m := s.memo
+	if m == nil {
 		return false
 	}
-	key := s.memo.key(r)
-	if key == "" {
-		return false
-	}
-	p := s.memo.find(key)
+	var matter strings.Builder
+	_ = r.Header.WriteSubset(&matter, m.harmless.Load().(map[string]bool)) // a Builder takes everything
+	key := passedKey(r, matter.String())
+	m.mu.Lock()
+	p := m.known[key]
+	m.mu.Unlock()
 	if p == nil {
 		return false
 	}
 	now := g.o.Now().Unix()
-	if now < p.from || now >= p.until || p.engine != s.current() {
+	if now != atomic.LoadInt64(&m.second) || now < p.from || now >= p.until || len(r.Header[m.token][0]) != p.size {
+		return false
+	}
+	judge := s.engine
+	if len(s.stages) > 0 {
+		judge = s.current()
+	}
+	if p.engine != judge {
 		return false
 	}
 	for _, n := range p.counts {
 		atomic.AddInt64(n, 1)
 	}
-	p.apply(r)
-	return true
-}
-
-// apply is Apply for a request that agrees with one that has passed. Calls and fields of fields are what is dear where
-// this is interpreted.
-func (p *passed) apply(r *http.Request) {
 	u := r.URL
 	if u.Path != p.path || u.RawPath != p.rawPath || u.RawQuery != p.query || u.Host != "" || u.Scheme != "" {
 		setTarget(r, p.target)
 	}
-	header := r.Header
 	if p.token != "" {
-		delete(header, p.token)
+		delete(r.Header, p.token)
 	}
 	for _, one := range p.added {
-		header[one.name] = []string{one.value}
+		r.Header[one.name] = []string{one.value}
 	}
+	return true
 }
