@@ -30,7 +30,6 @@ type rig struct {
 	*testing.T
 	secretFile string
 	out, log   buffer
-	elapsed    time.Duration
 	time       time.Time
 	mu         sync.Mutex // guards time
 }
