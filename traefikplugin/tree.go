@@ -102,6 +102,9 @@ var lists = map[string]bool{"hosts": true, "methods": true, "paths": true, "keys
 func separate(key string, value interface{}) interface{} {
 	switch v := value.(type) {
 	case string:
+		if lists[key] && v == "" {
+			return []interface{}{} // what Traefik makes of an empty list in a file
+		}
 		if lists[key] && strings.IndexByte(v, ',') >= 0 {
 			var all []interface{}
 			for _, part := range strings.Split(v, ",") {

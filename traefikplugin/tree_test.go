@@ -41,7 +41,7 @@ func TestAConfigurationOfLabelsIsUnderstood(t *testing.T) {
 		"token": map[string]interface{}{"max_bytes": "4096", "leeway": "5s"},
 		"routes": []interface{}{
 			map[string]interface{}{"name": "open", "paths": "/health, /ready", "methods": "GET", "check": "none"},
-			map[string]interface{}{"name": "logged", "paths": []interface{}{"/a,b"}, "mode": "log", "rollout": "50"},
+			map[string]interface{}{"name": "logged", "deny_issuers": "", "paths": []interface{}{"/a,b"}, "mode": "log", "rollout": "50"},
 		},
 	}), "edge@docker")
 	for path, want := range map[string]int{"/health": 204, "/ready": 204, "/a,b": 204, "/a": 401, "/": 401} {
@@ -63,6 +63,7 @@ func TestMistakesAreOneLineThatNamesFieldAndFix(t *testing.T) {
 	}{
 		{"nothing", Config{}, []string{"edge@file: keys: is missing"}},
 		{"unknown key", r.edge(Config{"modes": "log"}), []string{"modes: unknown key; did you mean mode?"}},
+		{"a list that could mean everything", r.edge(Config{"routes": []interface{}{map[string]interface{}{"paths": ""}}}), []string{"routes[0].paths: is empty, which could mean everything or nothing"}},
 		{"all at once", r.edge(Config{"modes": "log", "preflight": "yes"}), []string{"modes: ", "; preflight: must be exempt or check"}},
 		{"two secrets", r.edge(Config{"secretEnv": "X"}), []string{"stands for the one key of the policy; delete"}},
 		{"secret beside keys", r.edge(Config{"keys": []interface{}{}}), []string{"secretFile: stands for the one key"}},
