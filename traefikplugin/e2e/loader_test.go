@@ -58,11 +58,11 @@ func build(t *testing.T, builder *plugins.Builder, configuration string, next ht
 	if err != nil {
 		t.Fatal(err)
 	}
-	make, err := builder.Build("approov", c, "edge@file")
+	construct, err := builder.Build("approov", c, "edge@file")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return make(t.Context(), next)
+	return construct(t.Context(), next)
 }
 
 // TestCorpusInTraefiksLoader sends the whole corpus through the interpreted plugin, loaded as Traefik does it, behind
