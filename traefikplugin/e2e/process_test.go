@@ -11,9 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 )
 
 // binaries are the Traefik processes that "make traefik" builds, by version.
@@ -48,8 +46,8 @@ type traefik struct {
 	ended    chan struct{}
 }
 
-// static is a static configuration, with more.
-func static(web, api, dir, more string) string {
+// static is a static configuration.
+func static(web, api, dir string) string {
 	return fmt.Sprintf(`
 global: {checkNewVersion: false, sendAnonymousUsage: false}
 entryPoints:
@@ -63,24 +61,32 @@ experimental:
   abortOnPluginFailure: true
   localPlugins:
     approov: {moduleName: %s}
-%s`, web, api, filepath.Join(dir, "dynamic"), module, more)
+`, web, api, filepath.Join(dir, "dynamic"), module)
 }
 
-// run starts a Traefik with the bundle and a first dynamic configuration, and returns when it serves.
-func run(t *testing.T, binary, dynamic string, with func(b *bundle) string) *traefik {
+// run starts a Traefik with the bundle and a first dynamic configuration, in which SECRET is the secret's file, and
+// returns when it serves. edit may change the bundle and the static configuration before; nil: nothing.
+func run(t *testing.T, binary, dynamic string, edit func(x *traefik, static string) string) *traefik {
+	t.Helper()
+	x := prepare(t, dynamic, edit)
+	x.start(binary)
+	until(t, "Traefik to serve", func() bool { return x.get("/api/version") != "" })
+	return x
+}
+
+// prepare is run up to the start.
+func prepare(t *testing.T, dynamic string, edit func(x *traefik, static string) string) *traefik {
 	t.Helper()
 	x := &traefik{bundle: newBundle(t), t: t, web: freeAddress(t), api: freeAddress(t), ended: make(chan struct{})}
-	more := ""
-	if with != nil {
-		more = with(x.bundle)
+	file := static(x.web, x.api, x.dir)
+	if edit != nil {
+		file = edit(x, file)
 	}
 	if err := os.Mkdir(filepath.Join(x.dir, "dynamic"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(x.dir, "traefik.yml"), static(x.web, x.api, x.dir, more))
+	write(t, filepath.Join(x.dir, "traefik.yml"), file)
 	x.configure(strings.ReplaceAll(dynamic, "SECRET", x.secret))
-	x.start(binary)
-	until(t, "Traefik to serve\n"+x.logged(), func() bool { return x.get("/api/version") != "" })
 	return x
 }
 
@@ -213,19 +219,6 @@ func (x *traefik) heap() int {
 	}
 	x.t.Fatal("got no heap profile")
 	return 0
-}
-
-// hangUp ends the process as a service manager does, and waits for it.
-func (x *traefik) hangUp() {
-	x.t.Helper()
-	if err := x.process.Signal(syscall.SIGTERM); err != nil {
-		x.t.Fatal(err)
-	}
-	select {
-	case <-x.ended:
-	case <-time.After(time.Minute):
-		x.t.Fatal("Traefik did not end within a minute")
-	}
 }
 
 func freeAddress(t *testing.T) string {
