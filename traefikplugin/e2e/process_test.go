@@ -40,7 +40,6 @@ func eachTraefik(t *testing.T, test func(t *testing.T, binary string)) {
 type traefik struct {
 	*bundle
 	t        *testing.T
-	process  *os.Process
 	web, api string // addresses: the entry point, and the API with /debug
 	log      string // file
 	ended    chan struct{}
@@ -92,19 +91,22 @@ func prepare(t *testing.T, dynamic string, edit func(x *traefik, static string) 
 
 func (x *traefik) start(binary string) {
 	x.t.Helper()
+	x.begin(exec.Command(binary, "--configFile=traefik.yml"))
+}
+
+// begin starts the process in the bundle's folder, and ends it with the test.
+func (x *traefik) begin(command *exec.Cmd) {
+	x.t.Helper()
 	x.log = filepath.Join(x.dir, "log")
 	out, err := os.Create(x.log)
 	if err != nil {
 		x.t.Fatal(err)
 	}
 	defer func() { _ = out.Close() }() // the process has its own
-	command := exec.Command(binary, "--configFile=traefik.yml")
 	command.Dir, command.Stdout, command.Stderr = x.dir, out, out
-	command.Env = append(os.Environ(), "APPROOV_SECRET=") // nothing of ours by chance
 	if err := command.Start(); err != nil {
 		x.t.Fatal(err)
 	}
-	x.process = command.Process
 	go func() {
 		_ = command.Wait() // killed: the error says so
 		close(x.ended)
