@@ -31,7 +31,7 @@ type bundle struct {
 }
 
 // newBundle writes the bundle as a release has it, but for the clock.
-func newBundle(t *testing.T) *bundle {
+func newBundle(t testing.TB) *bundle {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -77,13 +77,13 @@ func elapsed() time.Duration { return 20 * time.Since(started) }
 `
 
 // set puts the clock to a time.
-func (b *bundle) set(t *testing.T, at time.Time) {
+func (b *bundle) set(t testing.TB, at time.Time) {
 	t.Helper()
 	write(t, b.clock, at.Format(time.RFC3339Nano))
 }
 
 // write replaces a file in one step, so that no reader sees half of it.
-func write(t *testing.T, path, text string) {
+func write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := put(path, text); err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func put(path, text string) error {
 }
 
 // token is signed with the account secret under an algorithm.
-func token(t *testing.T, alg string, claims map[string]any) string {
+func token(t testing.TB, alg string, claims map[string]any) string {
 	t.Helper()
 	text, err := mint.Sign(alg, "", secret, claims)
 	if err != nil {
@@ -108,7 +108,7 @@ func token(t *testing.T, alg string, claims map[string]any) string {
 	return text
 }
 
-func genuine(t *testing.T) string {
+func genuine(t testing.TB) string {
 	t.Helper()
 	return token(t, "HS256", map[string]any{"exp": noon.Unix() + 300, "did": "device"})
 }
@@ -123,7 +123,7 @@ func contains(t *testing.T, what, text string, wanted ...string) {
 }
 
 // until polls a condition for at most a minute.
-func until(t *testing.T, what string, is func() bool) {
+func until(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	patience, again := time.NewTimer(time.Minute), time.NewTicker(10*time.Millisecond)
 	defer patience.Stop()

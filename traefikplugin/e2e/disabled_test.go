@@ -132,7 +132,7 @@ func TestTheConfigurationIsShownInClear(t *testing.T) {
 	})
 }
 
-func read(t *testing.T, path string) string {
+func read(t testing.TB, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {

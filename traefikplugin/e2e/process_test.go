@@ -39,8 +39,9 @@ func eachTraefik(t *testing.T, test func(t *testing.T, binary string)) {
 // traefik is a running process.
 type traefik struct {
 	*bundle
-	t        *testing.T
+	t        testing.TB
 	web, api string // addresses: the entry point, and the API with /debug
+	process  *os.Process
 	log      string // file
 	ended    chan struct{}
 }
@@ -74,7 +75,7 @@ func run(t *testing.T, binary, dynamic string, edit func(x *traefik, static stri
 }
 
 // prepare is run up to the start.
-func prepare(t *testing.T, dynamic string, edit func(x *traefik, static string) string) *traefik {
+func prepare(t testing.TB, dynamic string, edit func(x *traefik, static string) string) *traefik {
 	t.Helper()
 	x := &traefik{bundle: newBundle(t), t: t, web: freeAddress(t), api: freeAddress(t), ended: make(chan struct{})}
 	file := static(x.web, x.api, x.dir)
@@ -107,6 +108,7 @@ func (x *traefik) begin(command *exec.Cmd) {
 	if err := command.Start(); err != nil {
 		x.t.Fatal(err)
 	}
+	x.process = command.Process
 	go func() {
 		_ = command.Wait() // killed: the error says so
 		close(x.ended)
@@ -223,7 +225,7 @@ func (x *traefik) heap() int {
 	return 0
 }
 
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
