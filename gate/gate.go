@@ -94,6 +94,8 @@ type snapshot struct {
 	uses   map[string]*keyUse      // by key name
 	early  bool                    // some keys come from sources that can be asked sooner
 	bound  map[string][]string     // headers that tokens are bound to, by route name
+
+	everyday map[string]bool // headers that are never stripped, of an interpreted gate; nil: each name is compared
 }
 
 // stage is a control document, which rules until its end unless one in front of it does.
@@ -240,6 +242,9 @@ func (g *Gate) commit(policy config.Policy, all entries, ready *engine.Engine) {
 	policy.Keys = kept
 	policy.Control.Token, policy.Control.Seal = "", ""
 	next.policy = policy
+	if g.o.CacheAll {
+		next.findEveryday()
+	}
 	g.since, next.keys = all.date(g.since, g.o.Now())
 	next.uses = g.counters.forKeys(g.number, next.keys)
 	g.name, g.entries = policy.Name, all
