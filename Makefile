@@ -7,7 +7,7 @@ STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # No C compiler is needed; the race detector alone asks for one.
 export CGO_ENABLED = 0
 
-.PHONY: help build test lint race fuzz e2e e2e-long reliability crosstalk bench bench-hosts bench-short caddy timing npm-oracle vectors
+.PHONY: help build test lint race fuzz e2e e2e-long reliability crosstalk bench bench-hosts bench-short caddy timing npm-oracle vectors traefik-bundle traefik
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -77,3 +77,11 @@ npm-oracle: ## install the npm package that the tests of jose ask if it is there
 
 vectors: ## write testdata/vectors again from its generator
 	$(GO) run ./internal/conformance/generate
+
+traefik-bundle: ## write what Traefik needs of the plugin into dist/plugins-local, and a tarball of it
+	sh traefikplugin/bundle.sh dist
+
+# One module of its own builds it. Its packages are those of traefikplugin/e2e, so that the build cache serves both.
+TRAEFIK ?= v3.7.12
+traefik: ## build a real Traefik, TRAEFIK=v3.7.12 or v3.6.12, into .cache for the tests of the plugin (minutes, 4 GB)
+	sh deploy/traefik/build.sh $(TRAEFIK) .cache/traefik$(if $(filter v3.6.%,$(TRAEFIK)),-3.6)

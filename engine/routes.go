@@ -126,7 +126,10 @@ func (e *Engine) locate(req *Request) (place, bool) {
 	if !ok || req.Method == "CONNECT" {
 		return place{}, false
 	}
-	canonical, clean, ok := canonicalPath(path, e.targets)
+	canonical, clean := path, true
+	if !e.cacheAll || !isPlainByCalls(path) {
+		canonical, clean, ok = canonicalPath(path, e.targets)
+	}
 	if !ok {
 		return place{}, false
 	}

@@ -128,6 +128,12 @@ func isPlain(path string) bool {
 	return true
 }
 
+// isPlainByCalls is isPlain for an interpreted engine, to which a call of compiled code is much cheaper than a loop.
+func isPlainByCalls(path string) bool {
+	const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,=:@/"
+	return path[0] == '/' && strings.TrimLeft(path, plain) == "" && !strings.Contains(path, "//") && !strings.Contains(path, "/.")
+}
+
 // Sets of ASCII characters, as bits: the lower half for 0 to 63, the upper for 64 to 127.
 const (
 	letters         = (1<<26-1)<<('A'-64) | (1<<26-1)<<('a'-64)

@@ -120,6 +120,9 @@ func (a *Answer) strip(header http.Header) {
 		bound = a.s.bound[a.Route]
 	}
 	for name := range header {
+		if a.s.everyday[name] {
+			continue
+		}
 		switch {
 		case name == p.Token.Header:
 			if !a.keepsToken() {

@@ -44,6 +44,12 @@ func dialectFault(n ast.Node) string {
 		return valuesFault(n.Rhs, n.Tok == token.DEFINE)
 	case *ast.ValueSpec:
 		return valuesFault(n.Values, true)
+	case *ast.ReturnStmt:
+		for i, result := range n.Results {
+			if call, ok := result.(*ast.CallExpr); ok && i > 0 && isAppend(call) {
+				return "a return with append behind the first value writes to the place of the first, and panics: give it a statement of its own"
+			}
+		}
 	case *ast.DeferStmt:
 		if _, literal := n.Call.Fun.(*ast.FuncLit); literal {
 			return "a deferred function literal hangs if it calls a function value of its function, and in a loop sees the last variables: defer a named function"
@@ -75,6 +81,11 @@ func valuesFault(values []ast.Expr, define bool) string {
 		}
 	}
 	return ""
+}
+
+func isAppend(call *ast.CallExpr) bool {
+	name, ok := call.Fun.(*ast.Ident)
+	return ok && name.Name == "append"
 }
 
 // namesListOrMap reports whether a case of a type switch is a slice or map type.
@@ -166,6 +177,7 @@ func TestDialectSearchFindsFaults(t *testing.T) {
 		`switch { case a, b && c: }`, `switch v.(type) { case []int: }`, `for range 3 {}`, `_ = min(1, 2)`,
 		`_ = errors.As(err, &target)`, `slices.Sort(list)`, `_ = func(int) {}`, `a, b = nil, 1`, `a, b = 1, f()`, `a, b := 1, T{}`,
 		`var a, b = T{}, 1`, `defer func() { f() }()`,
+		`return a, append(b, c)`,
 	} {
 		parsed, err := parser.ParseFile(token.NewFileSet(), "x.go", "package x\nfunc f() { "+source+" }", 0)
 		if err != nil {

@@ -27,6 +27,8 @@ var dialect = map[string][]string{
 	"source": {},
 	"gate":   {"config", "engine", "jose", "source", "token"},
 
+	"traefikplugin": {"config", "engine", "gate", "source"},
+
 	"internal/liveask": {"config", "engine", "gate"}, // a test's, which is interpreted like a plugin
 }
 
