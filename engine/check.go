@@ -25,7 +25,7 @@ func (e *Engine) Check(req Request) Decision {
 // reason for the first check that settles the matter.
 func (e *Engine) check(req *Request, d *Decision, matched *int) Reason {
 	// canonical target → route
-	place, ok := e.locate(req)
+	place, ok := e.place(req)
 	if !ok {
 		return TargetRefused
 	}
@@ -135,22 +135,33 @@ type opened struct {
 
 // open verifies or decrypts the token and judges the claims that every token must have.
 func (e *Engine) open(r *rule, compact string, now time.Time, d *Decision) Reason {
-	cached := e.cache != nil && (e.cacheAll || !r.ring.Expected(compact))
-	var entry string
-	if cached {
+	entry := ""
+	if e.cache != nil && (e.cacheAll || !r.ring.Expected(compact)) {
 		entry = r.cacheKey(compact)
-		if value, ok := e.cache.Get(entry); ok {
-			hit := value.(*opened)
-			if key, ok := r.ring.Key(hit.key); ok && key.Usable(now.Unix()) {
-				d.Claims, d.Key = hit.claims, hit.key
-				return timely(&d.Claims, now, e.leeway)
-			}
+		if value, ok := e.cache.Get(entry); ok && r.recall(value.(*opened), now, d) {
+			return timely(&d.Claims, now, e.leeway)
 		}
 	}
 	payload, key, fault := r.ring.Open(compact, now.Unix(), r.accept)
 	if fault != "" {
 		return faultReason(fault)
 	}
+	return e.admit(entry, payload, key, now, d)
+}
+
+// recall takes what the cache has of a token, if its key may still be used.
+func (r *rule) recall(hit *opened, now time.Time, d *Decision) bool {
+	key, ok := r.ring.Key(hit.key)
+	if !ok || !key.Usable(now.Unix()) {
+		return false
+	}
+	d.Claims, d.Key = hit.claims, hit.key
+	return true
+}
+
+// admit reads the claims of a token that a key has opened. entry is what the cache is to keep them under; empty: it
+// is not.
+func (e *Engine) admit(entry, payload, key string, now time.Time, d *Decision) Reason {
 	claims, wrong := token.Decode(payload)
 	switch wrong {
 	case token.Invalid:
@@ -159,7 +170,7 @@ func (e *Engine) open(r *rule, compact string, now time.Time, d *Decision) Reaso
 		return ExpMissing
 	}
 	d.Claims, d.Key = claims, key
-	if cached {
+	if entry != "" {
 		e.cache.Add(entry, &opened{claims: claims, key: key})
 	}
 	return timely(&d.Claims, now, e.leeway)

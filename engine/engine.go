@@ -43,6 +43,7 @@ type Engine struct {
 	preflight bool // preflights are exempt
 	targets   config.Targets
 	routes    routes
+	places    *places // of an interpreted engine; nil: none
 
 	now      func() time.Time
 	cache    Cache
@@ -70,6 +71,9 @@ func Compile(p config.Policy, keys []jose.Key, o Options) (*Engine, []config.Pro
 		header: p.Token.Header, scheme: p.Token.Scheme, leeway: p.Token.Leeway, maxBytes: p.Token.MaxBytes,
 		preflight: p.Preflight != config.PreflightCheck, targets: p.Targets,
 		now: o.Now, cache: o.Cache, cacheAll: o.CacheAll,
+	}
+	if e.cacheAll {
+		e.places = newPlaces()
 	}
 	if e.now == nil {
 		e.now = time.Now

@@ -94,12 +94,10 @@ type snapshot struct {
 	uses   map[string]*keyUse      // by key name
 	early  bool                    // some keys come from sources that can be asked sooner
 	bound  map[string][]string     // headers that tokens are bound to, by route name
-<<<<<<< HEAD
-	memo   *memo                   // of requests that passed; nil: none is kept
-=======
 
-	everyday map[string]bool // headers that are never stripped, of an interpreted gate; nil: each name is compared
->>>>>>> traefik
+	// Of an interpreted gate, else nil:
+	memo     *memo           // requests that passed
+	everyday map[string]bool // headers that are never stripped
 }
 
 // stage is a control document, which rules until its end unless one in front of it does.
@@ -247,11 +245,8 @@ func (g *Gate) commit(policy config.Policy, all entries, ready *engine.Engine) {
 	policy.Control.Token, policy.Control.Seal = "", ""
 	next.policy = policy
 	if g.o.CacheAll {
-<<<<<<< HEAD
 		next.memo = newMemo(&policy, next.bound)
-=======
 		next.findEveryday()
->>>>>>> traefik
 	}
 	g.since, next.keys = all.date(g.since, g.o.Now())
 	next.uses = g.counters.forKeys(g.number, next.keys)

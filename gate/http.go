@@ -30,7 +30,10 @@ func (g *Gate) Ask(r *http.Request) Answer {
 	})
 	s.count(&a.Decision)
 	if s.memo != nil {
-		s.remember(r, &a, judge)
+		s.looked()
+		if d := &a.Decision; d.Reason == engine.OK && d.Action == engine.Forward {
+			s.remember(r, &a, judge)
+		}
 	}
 	return a
 }

@@ -142,12 +142,13 @@ func passedKey(r *http.Request, matter string) string {
 	return key
 }
 
+// looked notes that Ask was called in this second.
+func (s *snapshot) looked() { atomic.StoreInt64(&s.memo.second, s.gate.o.Now().Unix()) }
+
 // remember notes a request that has passed, before Apply, if it is of the plain kind.
 func (s *snapshot) remember(r *http.Request, a *Answer, e *engine.Engine) {
-	now := s.gate.o.Now().Unix()
-	atomic.StoreInt64(&s.memo.second, now)
 	d := &a.Decision
-	if d.Reason != engine.OK || d.Action != engine.Forward || d.Unbound || d.Claims.Device == "" || d.Target != r.RequestURI || d.Host != r.Host {
+	if d.Unbound || d.Claims.Device == "" || d.Target != r.RequestURI || d.Host != r.Host {
 		return
 	}
 	harmless := s.memo.learn(r.Header)
@@ -161,7 +162,7 @@ func (s *snapshot) remember(r *http.Request, a *Answer, e *engine.Engine) {
 		return // Apply would change it
 	}
 	p := &passed{
-		engine: e, from: now, until: s.until(d), size: len(r.Header[s.memo.token][0]), counts: s.counted(d),
+		engine: e, from: s.gate.o.Now().Unix(), until: s.until(d), size: len(r.Header[s.memo.token][0]), counts: s.counted(d),
 		target: d.Target, path: u.Path, rawPath: u.RawPath, query: u.RawQuery, added: s.additions(d),
 	}
 	if !a.keepsToken() {

@@ -3,7 +3,6 @@ package traefikplugin
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -121,22 +120,5 @@ func TestLongTextsOfEventsAreCut(t *testing.T) {
 	line := r.records()[0]
 	if text := line["problem"].(string); len(text) > maxProblem+len("…") || line["level"] != "WARN" || line["source"] != "control.url" {
 		t.Errorf("got %v, want a warning of at most %d bytes", line, maxProblem)
-	}
-}
-
-// An upgrade to HTTP/2 would go on where no gate sees the requests.
-func TestUpgradesToHTTP2AreDeclined(t *testing.T) {
-	for _, row := range []struct {
-		upgrade []string
-		stays   bool
-	}{
-		{[]string{"websocket"}, true}, {[]string{"WebSocket"}, true}, {[]string{"h2c"}, false}, {[]string{"H2C"}, false},
-		{[]string{"h2c/1"}, false}, {[]string{"websocket, h2c"}, false}, {[]string{"websocket", "h2c"}, false}, {[]string{"\th2c"}, false}, {[]string{""}, false},
-	} {
-		header := http.Header{"Upgrade": row.upgrade, "Http2-Settings": {"x"}}
-		dropUpgrade(header)
-		if _, stays := header["Upgrade"]; stays != row.stays || len(header["Http2-Settings"]) != 0 {
-			t.Errorf("%q: got %v, want it kept: %v", row.upgrade, header, row.stays)
-		}
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"io"
 	"log"
 	"net/http"
-	"strings"
 
 	"github.com/approovgate/approovgate/engine"
 )
@@ -65,8 +64,17 @@ type handler struct {
 	next    http.Handler
 }
 
-// ServeHTTP passes a request on, or answers it.
+// ServeHTTP passes a request on, or answers it. Requests like those that have passed before go the short way.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.running.gate.Pass(r) {
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	h.ask(w, r)
+}
+
+// ask goes the long way.
+func (h *handler) ask(w http.ResponseWriter, r *http.Request) {
 	p := &passage{w: w}
 	h.admit(p, r)
 	if p.open {
@@ -79,17 +87,12 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *handler) admit(p *passage, r *http.Request) {
 	defer p.survive()
 	h.running.keep()
-	if h.running.gate.Pass(r) {
-		p.open = true
-		return
-	}
 	a := h.running.gate.Ask(r)
 	h.running.lines.decided(&a, r)
 	if a.Action != engine.Forward {
 		a.Refuse(p.w, r)
 		return
 	}
-	dropUpgrade(r.Header)
 	a.Apply(r)
 	p.open = true
 }
@@ -106,22 +109,5 @@ func (p *passage) survive() {
 		p.w.Header().Set("Content-Type", "application/json")
 		p.w.WriteHeader(http.StatusInternalServerError)
 		_, _ = io.WriteString(p.w, `{"error":"internal"}`) // a client that has gone needs no answer
-	}
-}
-
-// dropUpgrade takes out the wish to go on in HTTP/2 without TLS: what followed would pass the gate unseen. The
-// request itself goes on, as RFC 9110 §7.8 allows. WebSocket and the like pass.
-func dropUpgrade(header http.Header) {
-	delete(header, "Http2-Settings")
-	lines, asked := header["Upgrade"]
-	if !asked {
-		return
-	}
-	protocol := strings.ToLower(strings.Join(lines, ","))
-	if mark := strings.IndexByte(protocol, '/'); mark >= 0 {
-		protocol = protocol[:mark]
-	}
-	if len(lines) != 1 || strings.ContainsAny(protocol, ", \t") || protocol == "" || protocol == "h2c" {
-		delete(header, "Upgrade")
 	}
 }

@@ -153,7 +153,7 @@ func TestAFaultIsAnsweredAndOpensNothing(t *testing.T) {
 		t.Errorf("New: got error %v, want one", err)
 	}
 	for _, g := range good {
-		g.gate = nil
+		g.lines = nil
 	}
 	if got := r.ask(h, "/", r.token()); got != http.StatusInternalServerError {
 		t.Errorf("got %d, want 500", got)
