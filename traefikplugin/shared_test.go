@@ -155,7 +155,7 @@ func TestAFaultIsAnsweredAndOpensNothing(t *testing.T) {
 	for _, g := range good {
 		g.lines = nil
 	}
-	if got := r.ask(h, "/", r.token()); got != http.StatusInternalServerError {
+	if got := r.ask(h, "/", "forged"); got != http.StatusInternalServerError {
 		t.Errorf("got %d, want 500", got)
 	}
 	if strings.Contains(r.log.String(), "token-to-look-for") {
