@@ -129,17 +129,17 @@ func TestABadFileKeepsTheLastGoodPolicy(t *testing.T) {
 	}
 }
 
-// Until its keys have come for the first time a gate lets nothing through.
-func TestKeysBehindAURLAreAskedForByTheFirstRequest(t *testing.T) {
+// Until its keys have come for the first time a gate lets nothing through. It asks for them without being used.
+func TestKeysBehindAURLAreAskedForAtOnce(t *testing.T) {
 	r := newRig(t)
 	h := r.open(t.Context(), Config{"keys": []interface{}{
 		map[string]interface{}{"name": "set", "jwks": "https://127.0.0.1:1/none", "algs": []interface{}{"ES256"}},
 	}}, "edge@file")
+	r.until("the source's failure", func() bool { return strings.Contains(r.out.String(), `"msg":"source failing"`) })
+	contains(t, "the line about it", r.out.String(), `"source":"keys[0].jwks"`)
 	if got := r.ask(h, "/", r.token()); got != http.StatusUnauthorized {
 		t.Errorf("got %d, want 401", got)
 	}
-	r.until("the source's failure", func() bool { return strings.Contains(r.out.String(), `"msg":"source failing"`) })
-	contains(t, "the line about it", r.out.String(), `"source":"keys[0].jwks"`)
 }
 
 // A fault of ours must neither open a route nor end the process.
