@@ -3,6 +3,7 @@ package traefikplugin
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -64,6 +65,27 @@ func TestGatesWithoutRoutersAreForgottenAfterAMinute(t *testing.T) {
 		if got := len(shared.all); got != row.want {
 			t.Errorf("after another %s: got %d gates, want %d", row.after, got, row.want)
 		}
+	}
+}
+
+// Whoever writes new names into a configuration all day must not fill the memory. Control in force is kept.
+func TestNamesThatNobodyHasAreForgottenAtSomePoint(t *testing.T) {
+	r := newRig(t)
+	file := filepath.Join(t.TempDir(), "control.json")
+	r.write(file, `{"version": 1, "mode": "bypass", "until": "2030-01-31T13:00:00Z"}`)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	r.open(ended, r.edge(Config{"name": "switched", "control": map[string]interface{}{"file": file}}), "edge@file")
+	for i := 0; i < 2*maxNames; i++ {
+		r.open(ended, r.edge(Config{"name": fmt.Sprint("name", i)}), "edge@file")
+	}
+	r.pass(0)
+	shared.tidy()
+	r.pass(2 * forgetAfter)
+	r.open(t.Context(), r.edge(Config{"name": "last"}), "edge@file")
+	names := shared.names()
+	if got := len(names); got > maxNames+1 || got < maxNames || names["switched"] == nil || names["last"] == nil {
+		t.Errorf("got %d names, of them the switched one %v, want about %d with it and the last", got, names["switched"], maxNames)
 	}
 }
 
@@ -146,6 +168,7 @@ func TestKeysBehindAURLAreAskedForAtOnce(t *testing.T) {
 func TestAFaultIsAnsweredAndOpensNothing(t *testing.T) {
 	r := newRig(t)
 	h := r.open(t.Context(), r.edge(nil), "edge@file")
+	r.settle()
 	good := shared.all
 	now = func() time.Time { panic("token-to-look-for") }
 	c := r.edge(Config{"mode": "log"})
