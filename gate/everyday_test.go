@@ -19,10 +19,10 @@ func (c everydayCache) Add(key string, value any)  { c[key] = value }
 // header a meaning of its own.
 func TestAnInterpretedGateStripsWhatOthersDo(t *testing.T) {
 	for name, policy := range map[string]tree{
-		"plain":                   {},
-		"token in Authorization":  {"token": tree{"header": "Authorization", "scheme": "Bearer", "forward": "never"}},
-		"verdict in X-Request-Id": {"upstream_headers": tree{"verdict": "X-Request-Id"}},
-		"bound to an alias":       {"binding": tree{"from": "header:X_Real-Ip"}},
+		"plain":                  {},
+		"token in Authorization": {"token": tree{"header": "Authorization", "scheme": "Bearer", "forward": "never"}},
+		"device in X-Request-Id": {"upstream_headers": tree{"device": "X-Request-Id"}},
+		"bound to an alias":      {"binding": tree{"from": "header:X_Real-Ip"}},
 	} {
 		policy["routes"] = []any{tree{"name": "pay", "paths": "/pay", "check": "none"}}
 		kept := map[bool]http.Header{}

@@ -26,7 +26,8 @@ type Config map[string]interface{}
 func CreateConfig() *Config { return &Config{} }
 
 // New makes the middleware of one router. Routers with the same middleware share one gate, and so do the ones before
-// and after a reload that leaves its configuration as it is. It reads files and asks no network. An error is one line,
+// and after a reload that leaves its configuration as it is. It reads files and waits for no network: keys behind
+// URLs come later, and until then no token that needs them passes. An error is one line,
 // which begins with the middleware's name and names every field that is wrong and its fix; Traefik then disables the
 // router.
 func New(ctx context.Context, next http.Handler, configuration *Config, name string) (http.Handler, error) {

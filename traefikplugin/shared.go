@@ -67,6 +67,7 @@ func (g *gates) take(c Config, who string, ended <-chan struct{}) (*running, err
 		if r == nil {
 			return nil, errors.New(who + ": " + oneLine(problems, false))
 		}
+		r.keep() // its sources are asked while Traefik makes the rest
 	}
 	g.keep(key, r, ended)
 	return r, nil

@@ -3,6 +3,7 @@ package traefikplugin
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -64,6 +65,27 @@ func TestGatesWithoutRoutersAreForgottenAfterAMinute(t *testing.T) {
 		if got := len(shared.all); got != row.want {
 			t.Errorf("after another %s: got %d gates, want %d", row.after, got, row.want)
 		}
+	}
+}
+
+// Whoever writes new names into a configuration all day must not fill the memory. Control in force is kept.
+func TestNamesThatNobodyHasAreForgottenAtSomePoint(t *testing.T) {
+	r := newRig(t)
+	file := filepath.Join(t.TempDir(), "control.json")
+	r.write(file, `{"version": 1, "mode": "bypass", "until": "2030-01-31T13:00:00Z"}`)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	r.open(ended, r.edge(Config{"name": "switched", "control": map[string]interface{}{"file": file}}), "edge@file")
+	for i := 0; i < 2*maxNames; i++ {
+		r.open(ended, r.edge(Config{"name": fmt.Sprint("name", i)}), "edge@file")
+	}
+	r.pass(0)
+	shared.tidy()
+	r.pass(2 * forgetAfter)
+	r.open(t.Context(), r.edge(Config{"name": "last"}), "edge@file")
+	names := shared.names()
+	if got := len(names); got > maxNames+1 || got < maxNames || names["switched"] == nil || names["last"] == nil {
+		t.Errorf("got %d names, of them the switched one %v, want about %d with it and the last", got, names["switched"], maxNames)
 	}
 }
 
@@ -129,23 +151,24 @@ func TestABadFileKeepsTheLastGoodPolicy(t *testing.T) {
 	}
 }
 
-// Until its keys have come for the first time a gate lets nothing through.
-func TestKeysBehindAURLAreAskedForByTheFirstRequest(t *testing.T) {
+// Until its keys have come for the first time a gate lets nothing through. It asks for them without being used.
+func TestKeysBehindAURLAreAskedForAtOnce(t *testing.T) {
 	r := newRig(t)
 	h := r.open(t.Context(), Config{"keys": []interface{}{
 		map[string]interface{}{"name": "set", "jwks": "https://127.0.0.1:1/none", "algs": []interface{}{"ES256"}},
 	}}, "edge@file")
+	r.until("the source's failure", func() bool { return strings.Contains(r.out.String(), `"msg":"source failing"`) })
+	contains(t, "the line about it", r.out.String(), `"source":"keys[0].jwks"`)
 	if got := r.ask(h, "/", r.token()); got != http.StatusUnauthorized {
 		t.Errorf("got %d, want 401", got)
 	}
-	r.until("the source's failure", func() bool { return strings.Contains(r.out.String(), `"msg":"source failing"`) })
-	contains(t, "the line about it", r.out.String(), `"source":"keys[0].jwks"`)
 }
 
 // A fault of ours must neither open a route nor end the process.
 func TestAFaultIsAnsweredAndOpensNothing(t *testing.T) {
 	r := newRig(t)
 	h := r.open(t.Context(), r.edge(nil), "edge@file")
+	r.settle()
 	good := shared.all
 	now = func() time.Time { panic("token-to-look-for") }
 	c := r.edge(Config{"mode": "log"})

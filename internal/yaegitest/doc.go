@@ -3,5 +3,6 @@
 // the root module must not require the interpreter.
 //
 // The interpreted side is the file testdata/asker.go, which is not compiled, and package internal/liveask, which is
-// compiled too.
+// compiled too. Of package traefikplugin one file is another than in a release: clock.go, which here reads the time from a
+// file.
 package yaegitest

@@ -36,12 +36,18 @@ func interpreted(t *testing.T, name string) func(policy, now, peer, scheme, requ
 func interpreter(t testing.TB, path string) *interp.Interpreter {
 	t.Helper()
 	gopath := t.TempDir()
-	copySources(t, gopath)
+	copySources(t, gopath, "./internal/liveask")
 	asker, err := os.ReadFile("testdata/asker.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(gopath, "src", "asker", "asker.go"), asker)
+	return imported(t, gopath, path)
+}
+
+// imported is an interpreter that has imported a package below a GOPATH.
+func imported(t testing.TB, gopath, path string) *interp.Interpreter {
+	t.Helper()
 	i := interp.New(interp.Options{GoPath: gopath, Unrestricted: false})
 	if err := i.Use(stdlib.Symbols); err != nil {
 		t.Fatal(err)
@@ -52,11 +58,11 @@ func interpreter(t testing.TB, path string) *interp.Interpreter {
 	return i
 }
 
-// copySources copies the gate and what drives it, chosen by the go tool, so that tests and files for other
+// copySources copies a package and what it uses, chosen by the go tool, so that tests and files for other
 // systems never reach the interpreter.
-func copySources(t testing.TB, gopath string) {
+func copySources(t testing.TB, gopath, of string) {
 	t.Helper()
-	list := exec.Command("go", "list", "-deps", "-f", `{{if not .Standard}}{{.ImportPath}}|{{.Dir}}|{{join .GoFiles " "}}{{end}}`, "./internal/liveask")
+	list := exec.Command("go", "list", "-deps", "-f", `{{if not .Standard}}{{.ImportPath}}|{{.Dir}}|{{join .GoFiles " "}}{{end}}`, of)
 	list.Dir = root
 	out, err := list.Output()
 	if err != nil {

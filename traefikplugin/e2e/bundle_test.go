@@ -61,7 +61,7 @@ var now = readClock
 func readClock() time.Time {
 	text, err := os.ReadFile(%q)
 	if err != nil {
-		panic(err)
+		return time.Time{} // the test is over, and its folder gone
 	}
 	at, err := time.Parse(time.RFC3339Nano, strings.TrimSpace(string(text)))
 	if err != nil {

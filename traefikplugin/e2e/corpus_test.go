@@ -3,6 +3,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -66,9 +67,11 @@ func TestCorpusInTraefik(t *testing.T) {
 			}
 			name := fmt.Sprintf("corpus%d", n)
 			x.configure(fmt.Sprintf(`{"http": {
-				"routers": {"%[1]s": {"rule": "PathPrefix(`+"`/`"+`)", "entryPoints": ["web"], "service": "%[1]s", "middlewares": ["%[1]s"]}},
+				"routers": {"%[1]s": {"rule": "PathPrefix(`+"`/`"+`)", "entryPoints": ["web"], "service": "%[1]s", "middlewares": ["%[1]s"]},
+					"mark": {"rule": "Path(`+"`/%[1]s`"+`)", "entryPoints": ["web"], "service": "noop@internal"}},
 				"services": {"%[1]s": {"loadBalancer": {"servers": [{"url": %[2]q}]}}},
 				"middlewares": {"%[1]s": {"plugin": {"approov": %[3]s}}}}}`, name, h.Upstream, policy))
+			x.serving("/"+name, "", http.StatusTeapot) // that the API knows a configuration does not say that it is in force
 			status, problem := x.status(name)
 			if status != "enabled" {
 				return "", nil, errors.New(problem)

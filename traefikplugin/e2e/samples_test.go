@@ -7,13 +7,19 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/traefik/paerser/file"
+	"github.com/traefik/traefik/v3/pkg/config/dynamic"
 	"github.com/traefik/traefik/v3/pkg/config/label"
 	"github.com/traefik/traefik/v3/pkg/provider/kubernetes/crd/traefikio/v1alpha1"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/approovgate/approovgate/config"
+	"github.com/approovgate/approovgate/gate"
 )
 
 const samples = root + "/deploy/traefik/"
@@ -35,16 +41,16 @@ func TestTheFilesAreServed(t *testing.T) {
 	eachTraefik(t, func(t *testing.T, binary string) {
 		url, _ := backend(t)
 		metrics := freeAddress(t)
-		var dynamic string
+		var routes string
 		x := prepare(t, "{}", func(x *traefik, _ string) string {
-			dynamic = replaced(t, read(t, samples+"dynamic.yml"), "http://127.0.0.1:9000", url, "/run/secrets/approov.secret", x.secret,
+			routes = replaced(t, read(t, samples+"dynamic.yml"), "http://127.0.0.1:9000", url, "/run/secrets/approov.secret", x.secret,
 				"127.0.0.1:9902", metrics, "/var/lib/approovgate/control.json", filepath.Join(x.dir, "control.json"))
 			return replaced(t, read(t, samples+"traefik.yml"), `":8080"`, `"`+x.web+`"`, "/etc/traefik/dynamic.yml", filepath.Join(x.dir, "dynamic", "dynamic.yml")) +
 				"api: {insecure: true, debug: true}\nglobal: {checkNewVersion: false}\n"
 		})
 		static := replaced(t, read(t, filepath.Join(x.dir, "traefik.yml")), "entryPoints:\n", "entryPoints:\n  traefik: {address: \""+x.api+"\"}\n")
 		write(t, filepath.Join(x.dir, "traefik.yml"), static)
-		x.configure(dynamic)
+		x.configure(routes)
 		x.start(binary)
 		ask := func(method, path, token string) int {
 			r, err := http.NewRequest(method, "http://"+x.web+path, nil)
@@ -63,7 +69,7 @@ func TestTheFilesAreServed(t *testing.T) {
 			return response.StatusCode
 		}
 		until(t, "the sample to be served", func() bool { return ask("GET", "/", "") == http.StatusNoContent }) // in mode log
-		x.configure(replaced(t, dynamic, "mode: log ", "mode: enforce "))
+		x.configure(replaced(t, routes, "mode: log ", "mode: enforce "))
 		until(t, "the sample to enforce", func() bool { return ask("GET", "/", "") == http.StatusUnauthorized })
 		for _, row := range []struct {
 			method, path, token string
@@ -82,6 +88,36 @@ func TestTheFilesAreServed(t *testing.T) {
 			t.Errorf("metrics: got %d, want 200", response.StatusCode)
 		}
 	})
+}
+
+// TestTheManualsExamples holds what docs/traefik.md shows.
+func TestTheManualsExamples(t *testing.T) {
+	text := read(t, root+"/docs/traefik.md")
+	var plugin map[string]any
+	for i, block := range strings.Split(text, "```yaml\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		var anything map[string]any
+		if err := yaml.UnmarshalStrict([]byte(block), &anything); err != nil {
+			t.Errorf("block %d: %v", i+1, err)
+		}
+		if strings.Contains(block, "plugin:") {
+			var f dynamic.Configuration
+			if err := file.DecodeContent(block, ".yaml", &f); err != nil {
+				t.Fatal(err)
+			}
+			plugin = f.HTTP.Middlewares["edge"].Plugin["approov"]
+		}
+	}
+	answers(t, plugin, map[string]int{"GET /": 204}) // in mode log
+	plugin["mode"] = "enforce"
+	answers(t, plugin, map[string]int{"GET /": 401})
+
+	document := regexp.MustCompile(`(?m)^\{"version".*$`).FindString(text)
+	tree, problems := gate.ParseJSON([]byte(document))
+	control, found := config.DecodeControl(tree)
+	if config.Failed(append(problems, found...)) || control.Mode != config.Bypass || control.Until.IsZero() {
+		t.Errorf("the control document: got %v, %v, want a bypass with an end", control, append(problems, found...))
+	}
 }
 
 // compose is as much of a compose file as the sample needs. Docker itself is not asked: that the file is one is held
@@ -112,12 +148,12 @@ func readCompose(t *testing.T) compose {
 // TestTheComposeFilesLabelsMakeAMiddleware decodes the sample's labels as Traefik does.
 func TestTheComposeFilesLabelsMakeAMiddleware(t *testing.T) {
 	c := readCompose(t)
-	dynamic, err := label.DecodeConfiguration(c.Services["api"].Labels)
+	decoded, err := label.DecodeConfiguration(c.Services["api"].Labels)
 	if err != nil {
 		t.Fatal(err)
 	}
 	names := c.Services["traefik"].Secrets
-	plugin := dynamic.HTTP.Middlewares["edge"].Plugin["approov"]
+	plugin := decoded.HTTP.Middlewares["edge"].Plugin["approov"]
 	if len(names) != 1 || plugin["secretFile"] != "/run/secrets/"+names[0] || c.Secrets[names[0]].File == "" {
 		t.Errorf("got secretFile %v and secrets %v, want the file that Docker mounts", plugin["secretFile"], names)
 	}
