@@ -48,7 +48,7 @@ func BenchmarkTraefik(b *testing.B) {
 	x.start(path)
 	x.serving("/gate", "", http.StatusUnauthorized)
 	var tokens []string
-	for i := range 5000 { // more than the cache holds
+	for i := range 20000 { // more than the plugin remembers
 		text, err := mint.Sign("HS256", "", secret, map[string]any{"exp": time.Now().Unix() + 3600, "did": strconv.Itoa(i)})
 		if err != nil {
 			b.Fatal(err)
@@ -56,15 +56,17 @@ func BenchmarkTraefik(b *testing.B) {
 		tokens = append(tokens, text)
 	}
 	for _, row := range []struct {
-		name, path string
-		token      func(i int) string
-		want       int
+		name  string
+		path  func(i int) string
+		token func(i int) string
+		want  int
 	}{
-		{"bare", "/bare", func(int) string { return tokens[0] }, 204},
-		{"a token seen before", "/gate", func(i int) string { return tokens[i%100] }, 204},
-		{"tokens never seen before", "/gate", func(i int) string { return tokens[i%len(tokens)] }, 204},
-		{"refused without a token", "/gate", func(int) string { return "" }, 401},
-		{"refused for its signature", "/gate", func(i int) string { return tokens[i%100][:len(tokens[0])-8] + "AAAAAAAA" }, 401},
+		{"bare", at("/bare"), func(int) string { return tokens[0] }, 204},
+		{"a request seen before", at("/gate"), func(i int) string { return tokens[i%100] }, 204},
+		{"a token seen before, on other paths", func(i int) string { return "/gate/" + strconv.Itoa(i) }, func(i int) string { return tokens[i%100] }, 204},
+		{"tokens never seen before", at("/gate"), func(i int) string { return tokens[i%len(tokens)] }, 204},
+		{"refused without a token", at("/gate"), func(int) string { return "" }, 401},
+		{"refused for its signature", at("/gate"), func(i int) string { return tokens[i%100][:len(tokens[0])-8] + "AAAAAAAA" }, 401},
 	} {
 		b.Run(row.name, func(b *testing.B) {
 			before := x.processor()
@@ -75,8 +77,10 @@ func BenchmarkTraefik(b *testing.B) {
 	}
 }
 
+func at(path string) func(int) string { return func(int) string { return path } }
+
 // send sends n requests over 16 connections.
-func (x *traefik) send(b *testing.B, n int, path string, token func(i int) string, want int) {
+func (x *traefik) send(b *testing.B, n int, path, token func(i int) string, want int) {
 	b.Helper()
 	const connections = 16
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
@@ -85,7 +89,7 @@ func (x *traefik) send(b *testing.B, n int, path string, token func(i int) strin
 	for c := range connections {
 		all.Go(func() {
 			for i := c; i < n; i += connections {
-				r, err := http.NewRequest(http.MethodGet, "http://"+x.web+path, nil)
+				r, err := http.NewRequest(http.MethodGet, "http://"+x.web+path(i), nil)
 				if err != nil {
 					b.Error(err)
 					return
