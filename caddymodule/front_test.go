@@ -138,8 +138,8 @@ func (f *front) request(method, path string, content io.Reader, fields ...string
 	return r
 }
 
-// newBackend is a server that speaks HTTP/1.1 and HTTP/2 without TLS, and its address.
-func newBackend(t *testing.T, serve http.HandlerFunc) string {
+// newBackend is a server that speaks HTTP/1.1 and HTTP/2 without TLS.
+func newBackend(t *testing.T, serve http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(serve)
 	server.Config.Protocols = new(http.Protocols)
@@ -147,5 +147,5 @@ func newBackend(t *testing.T, serve http.HandlerFunc) string {
 	server.Config.Protocols.SetUnencryptedHTTP2(true)
 	server.Start()
 	t.Cleanup(server.Close)
-	return server.Listener.Addr().String()
+	return server
 }

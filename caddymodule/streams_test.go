@@ -6,14 +6,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 )
 
 // behindGate is a site that passes genuine requests on.
-func behindGate(upstream string) string {
-	return fmt.Sprintf("\tapproov {\n\t\tsecret {SECRET}\n\t}\n\treverse_proxy %s", upstream)
+func behindGate(scheme string, upstream *httptest.Server) string {
+	return fmt.Sprintf("\tapproov {\n\t\tsecret {SECRET}\n\t}\n\treverse_proxy %s://%s", scheme, upstream.Listener.Addr())
 }
 
 // TestEventsArriveOneByOne: the next event is sent when the one before has arrived, so that a buffer on the way would
@@ -32,7 +33,7 @@ func TestEventsArriveOneByOne(t *testing.T) {
 			}
 		}
 	})
-	f := newFront(t, behindGate(backend))
+	f := newFront(t, behindGate("http", backend))
 	for _, version := range []int{1, 2} {
 		t.Run(fmt.Sprintf("HTTP/%d", version), func(t *testing.T) {
 			response, err := f.client(version).Do(f.request("GET", "/events", nil, "Approov-Token", f.token("HS256", nil)))
@@ -69,7 +70,7 @@ func TestUpgradedConnectionsTalkBothWays(t *testing.T) {
 			fmt.Fprintf(conn, "you said %s", line)
 		}
 	})
-	f := newFront(t, behindGate(backend))
+	f := newFront(t, behindGate("http", backend))
 	handshake := "GET /socket HTTP/1.1\r\nHost: " + f.address + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
 	t.Run("with a token", func(t *testing.T) {
@@ -118,7 +119,7 @@ func (f *front) talk(request string) (net.Conn, *bufio.Reader, *http.Response) {
 func TestNoOneGoesOnInHTTP2(t *testing.T) {
 	seen := make(chan http.Header, 10)
 	backend := newBackend(t, func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header.Clone() })
-	f := newFront(t, behindGate(backend))
+	f := newFront(t, behindGate("http", backend))
 	for _, upgrade := range []string{"h2c", "H2C", "websocket, h2c", "h2c/2"} {
 		request := "GET / HTTP/1.1\r\nHost: " + f.address + "\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: " + upgrade +
 			"\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\nApproov-Token: " + f.token("HS256", nil) + "\r\n\r\n"
@@ -156,7 +157,7 @@ func TestGRPC(t *testing.T) {
 		w.Header().Set("Grpc-Status", "0")
 		w.Header().Set("Grpc-Message", r.Proto)
 	})
-	f := newFront(t, behindGate("h2c://"+backend))
+	f := newFront(t, behindGate("h2c", backend))
 	out, content := io.Pipe()
 	r := f.request("POST", "/echo.Echo/Talk", out, "Content-Type", "application/grpc", "Te", "trailers", "Approov-Token", f.token("HS256", nil))
 	response, err := f.client(2).Do(r)
@@ -194,7 +195,7 @@ func TestRefusedGRPC(t *testing.T) {
 		"a page for 401 and more": "\n\thandle_errors 401 403 {\n\t\theader Content-Type text/html\n\t\trespond \"a page\"\n\t}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFront(t, behindGate("h2c://"+backend)+more)
+			f := newFront(t, behindGate("h2c", backend)+more)
 			got := f.send(f.client(2), f.request("POST", "/echo.Echo/Talk", strings.NewReader(grpcMessage("ping")), "Content-Type", "application/grpc", "Te", "trailers"))
 			if got.status != 200 || got.header.Get("Grpc-Status") != "16" || got.header.Get("Content-Type") != "application/grpc" ||
 				got.body != "" || len(got.trailer) > 0 || got.header.Get("X-Reached") != "" {
