@@ -127,18 +127,3 @@ func (c *crowd) more(t *testing.T, n int64) {
 	want := c.answered.Load() + n
 	eventually(t, fmt.Sprintf("%d requests more", n), func() bool { return c.answered.Load() >= want })
 }
-
-// eventually polls for what happens elsewhere.
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited in vain for: %s", what)
-		}
-	}
-}
