@@ -1,6 +1,6 @@
 //go:build approovgate_testclock
 
-package main
+package testclock
 
 import (
 	"os"
@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// clock is time.Now, set forward or back by what stands in the file that APPROOVGATE_CLOCK names: a Go
+// Clock is time.Now, set forward or back by what stands in the file that APPROOVGATE_CLOCK names: a Go
 // duration such as -1h. It is for tests that set the clock of a process, and in no program that is built without
 // the tag approovgate_testclock.
-func clock() func() time.Time {
+func Clock() func() time.Time {
 	path := os.Getenv("APPROOVGATE_CLOCK")
 	if path == "" {
-		return nil
+		return time.Now
 	}
 	return (&testClock{path: path}).now
 }
