@@ -157,6 +157,10 @@ func (b *block) secret(tree map[string]any, args []string, at place) error {
 	if len(args) != 1 {
 		return b.error("secret", "must be one reference: {file./run/secrets/approov}, {env.APPROOV_SECRET}, file:PATH or env:NAME")
 	}
+	if name, mistaken := strings.CutPrefix(args[0], "{http.request.uri.path.file."); mistaken {
+		name = strings.TrimSuffix(name, "}")
+		return b.error("secret", "Caddy takes {file."+name+"} for a part of the request's path; write {file./PATH} from the root, or file:"+name)
+	}
 	if _, ok := referenceOf(args[0]); !ok && !strings.HasPrefix(args[0], "file:") && !strings.HasPrefix(args[0], "env:") {
 		return b.error("secret", "must be a reference such as {file./run/secrets/approov} or {env.APPROOV_SECRET}; a secret written here would be stored in Caddy's configuration and shown by its admin endpoint")
 	}

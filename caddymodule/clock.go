@@ -1,6 +1,6 @@
 package caddymodule
 
-import "time"
+import "github.com/approovgate/approovgate/internal/testclock"
 
-// now is the clock of all gates. Tests, and programs built with the tag approovgate_testclock, have others.
-var now func() time.Time = time.Now
+// now is the clock of all gates. Tests have others.
+var now = testclock.Clock()

@@ -23,8 +23,8 @@ import (
 // buildWithTag builds the program with a tag and returns its path.
 func buildWithTag(t *testing.T, tag string) string {
 	t.Helper()
-	for _, source := range []string{"clock.go", "testclock.go"} { // go test notes what its tests have read
-		if _, err := os.ReadFile(source); err != nil {
+	for _, source := range []string{"fixed.go", "settable.go"} { // go test notes what its tests have read
+		if _, err := os.ReadFile(filepath.Join("../../internal/testclock", source)); err != nil {
 			t.Fatal(err)
 		}
 	}

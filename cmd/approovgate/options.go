@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/approovgate/approovgate/config"
+	"github.com/approovgate/approovgate/internal/testclock"
 	"github.com/approovgate/approovgate/proxy"
 )
 
@@ -59,9 +60,9 @@ func (o options) usable() error {
 // proxy is the proxy that the flags ask for, not loaded yet.
 func (o options) proxy() *proxy.Proxy {
 	if o.config != "" {
-		return &proxy.Proxy{File: o.config, Now: clock()}
+		return &proxy.Proxy{File: o.config, Now: testclock.Clock()}
 	}
-	return &proxy.Proxy{Tree: o.tree(), Now: clock()}
+	return &proxy.Proxy{Tree: o.tree(), Now: testclock.Clock()}
 }
 
 // tree is the gate file that would mean the same as the flags.

@@ -39,12 +39,13 @@ var arrows = map[string]struct{ packages, modules []string }{
 	"internal/host":        {gateSide("internal/host", "internal/logline"), hostModules},
 	"internal/controlsign": {[]string{"config", "jose", "source"}, nil},
 	"internal/logline":     {nil, nil},
+	"internal/testclock":   {nil, nil},
 	"internal/tracing":     {nil, tracingModules},
 	"proxy":                {gateSide("internal/h1", "internal/host", "internal/logline", "internal/tracing", "proxy"), append(tracingModules, proxyModules...)},
-	"cmd/approovgate": {gateSide("internal/controlsign", "internal/h1", "internal/host", "internal/logline", "internal/sdnotify", "internal/tracing", "proxy", "cmd/approovgate"),
+	"cmd/approovgate": {gateSide("internal/controlsign", "internal/h1", "internal/host", "internal/logline", "internal/sdnotify", "internal/testclock", "internal/tracing", "proxy", "cmd/approovgate"),
 		append(append([]string{"github.com/coreos/go-systemd/v22"}, tracingModules...), proxyModules...)},
-	"caddymodule":     {gateSide("internal/host", "internal/logline", "caddymodule"), anyModule},
-	"cmd/caddy":       {gateSide("internal/host", "internal/logline", "caddymodule"), anyModule},
+	"caddymodule":     {gateSide("internal/host", "internal/logline", "internal/testclock", "caddymodule"), anyModule},
+	"cmd/caddy":       {gateSide("internal/host", "internal/logline", "internal/testclock", "caddymodule"), anyModule},
 	"internal/layout": {nil, nil},
 }
 

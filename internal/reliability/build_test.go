@@ -13,6 +13,7 @@ import (
 
 	// What the sidecar is built from, so that go test does not take these tests for unchanged when that changes.
 	_ "github.com/approovgate/approovgate/internal/sdnotify"
+	_ "github.com/approovgate/approovgate/internal/testclock"
 	_ "github.com/approovgate/approovgate/proxy"
 )
 

@@ -13,7 +13,10 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// manifest is what sidecar.yaml holds.
+// The manifests, of the sidecar and of Caddy in its place.
+const sidecarManifest, caddyManifest = "../sidecar.yaml", "../../caddy/kubernetes.yaml"
+
+// manifest is what such a file holds.
 type manifest struct {
 	config  core.ConfigMap
 	api     apps.Deployment
@@ -21,10 +24,17 @@ type manifest struct {
 	policy  networking.NetworkPolicy
 }
 
-// decode reads sidecar.yaml strictly: a field that Kubernetes does not have, or has elsewhere, is an error.
-func decode(t *testing.T) manifest {
+// each runs a test of what both manifests promise.
+func each(t *testing.T, test func(t *testing.T, m manifest)) {
+	for _, path := range []string{sidecarManifest, caddyManifest} {
+		t.Run(path, func(t *testing.T) { test(t, decode(t, path)) })
+	}
+}
+
+// decode reads a manifest strictly: a field that Kubernetes does not have, or has elsewhere, is an error.
+func decode(t *testing.T, path string) manifest {
 	t.Helper()
-	text, err := os.ReadFile("../sidecar.yaml")
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +58,7 @@ func decode(t *testing.T) manifest {
 		}
 	}
 	for name := range want {
-		t.Errorf("sidecar.yaml has no %s", name)
+		t.Errorf("%s has no %s", path, name)
 	}
 	return m
 }
@@ -84,7 +94,7 @@ func (m manifest) seconds(t *testing.T, key string) int64 {
 }
 
 func TestTheGateFileIsReadFromTheConfigMap(t *testing.T) {
-	m := decode(t)
+	m := decode(t, sidecarManifest)
 	gate, _ := m.containers(t)
 	if got, want := strings.Join(gate.Args, " "), "run --config /etc/approovgate/gate.yaml"; got != want {
 		t.Errorf("got arguments %q, want %q", got, want)
@@ -125,20 +135,27 @@ func TestTheGateFileIsReadFromTheConfigMap(t *testing.T) {
 }
 
 func TestOnlyTheGateHasTheSecret(t *testing.T) {
-	_, api := decode(t).containers(t)
-	if len(api.VolumeMounts) != 0 {
-		t.Errorf("the API mounts %v, want nothing of the gate's", api.VolumeMounts)
-	}
+	each(t, func(t *testing.T, m manifest) {
+		_, api := m.containers(t)
+		if len(api.VolumeMounts) != 0 {
+			t.Errorf("the API mounts %v, want nothing of the gate's", api.VolumeMounts)
+		}
+	})
 }
 
 // TestTheDrainFitsIntoThePodsGrace holds the order of a pod's end: the API's preStop, its own shutdown, and only then the
 // gate, which gets its signal when every other container has ended.
 func TestTheDrainFitsIntoThePodsGrace(t *testing.T) {
-	m := decode(t)
+	m := decode(t, sidecarManifest)
+	m.drains(t, m.seconds(t, "drain_delay"), m.seconds(t, "grace"))
+}
+
+// drains demands that delay and grace, in seconds, fit into the pod's end.
+func (m manifest) drains(t *testing.T, delay, grace int64) {
+	t.Helper()
 	gate, api := m.containers(t)
-	delay, grace := m.seconds(t, "drain_delay"), m.seconds(t, "grace")
 	if probe := gate.ReadinessProbe; delay < int64(probe.PeriodSeconds*probe.FailureThreshold) {
-		t.Errorf("drain_delay is %d s, want at least the %d s after which the readiness probe has failed", delay, probe.PeriodSeconds*probe.FailureThreshold)
+		t.Errorf("the delay is %d s, want at least the %d s after which the readiness probe has failed", delay, probe.PeriodSeconds*probe.FailureThreshold)
 	}
 	if api.Lifecycle == nil || api.Lifecycle.PreStop == nil || api.Lifecycle.PreStop.Sleep == nil {
 		t.Fatal("the API has no preStop sleep, so it is gone while requests still come in")
@@ -151,18 +168,20 @@ func TestTheDrainFitsIntoThePodsGrace(t *testing.T) {
 }
 
 func TestProbesAskTheStatusPort(t *testing.T) {
-	gate, api := decode(t).containers(t)
-	for name, row := range map[string]struct {
-		probe *core.Probe
-		path  string
-	}{"startup": {gate.StartupProbe, "/live"}, "readiness": {gate.ReadinessProbe, "/ready"}, "liveness": {gate.LivenessProbe, "/live"}} {
-		if row.probe == nil || row.probe.HTTPGet == nil || row.probe.HTTPGet.Path != row.path || row.probe.HTTPGet.Port.String() != "status" {
-			t.Errorf("the gate's %s probe: got %v, want GET %s on port status", name, row.probe, row.path)
+	each(t, func(t *testing.T, m manifest) {
+		gate, api := m.containers(t)
+		for name, row := range map[string]struct {
+			probe *core.Probe
+			path  string
+		}{"startup": {gate.StartupProbe, "/live"}, "readiness": {gate.ReadinessProbe, "/ready"}, "liveness": {gate.LivenessProbe, "/live"}} {
+			if row.probe == nil || row.probe.HTTPGet == nil || row.probe.HTTPGet.Path != row.path || row.probe.HTTPGet.Port.String() != "status" {
+				t.Errorf("the gate's %s probe: got %v, want GET %s on port status", name, row.probe, row.path)
+			}
 		}
-	}
-	if probe := api.ReadinessProbe; probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Port.IntValue() != int(port(gate, "gate")) {
-		t.Errorf("the API's readiness probe: got %v, want it through the gate's port", probe)
-	}
+		if probe := api.ReadinessProbe; probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Port.IntValue() != int(port(gate, "gate")) {
+			t.Errorf("the API's readiness probe: got %v, want it through the gate's port", probe)
+		}
+	})
 }
 
 // port is a container's port of a name.
@@ -176,71 +195,75 @@ func port(c core.Container, name string) int32 {
 }
 
 func TestContainersMayDoNothingButServe(t *testing.T) {
-	m := decode(t)
-	pod := m.api.Spec.Template.Spec
-	if pod.AutomountServiceAccountToken == nil || *pod.AutomountServiceAccountToken {
-		t.Error("the pod gets a service account's token, want none")
-	}
-	s := pod.SecurityContext
-	if s == nil || s.RunAsNonRoot == nil || !*s.RunAsNonRoot || s.SeccompProfile == nil || s.SeccompProfile.Type != core.SeccompProfileTypeRuntimeDefault {
-		t.Errorf("got the pod's securityContext %v, want runAsNonRoot and seccomp RuntimeDefault", s)
-	}
-	gate, api := m.containers(t)
-	for _, c := range []core.Container{gate, api} {
-		s := c.SecurityContext
-		if s == nil || s.RunAsUser == nil || *s.RunAsUser == 0 || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation ||
-			s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem || s.Capabilities == nil || len(s.Capabilities.Drop) != 1 ||
-			s.Capabilities.Drop[0] != "ALL" || len(s.Capabilities.Add) != 0 {
-			t.Errorf("%s: got securityContext %v, want a user, no escalation, a read-only root and no capabilities", c.Name, s)
+	each(t, func(t *testing.T, m manifest) {
+		pod := m.api.Spec.Template.Spec
+		if pod.AutomountServiceAccountToken == nil || *pod.AutomountServiceAccountToken {
+			t.Error("the pod gets a service account's token, want none")
 		}
-		if c.Resources.Limits.Memory().IsZero() || c.Resources.Requests.Cpu().IsZero() {
-			t.Errorf("%s: got resources %v, want a limit of memory and a request of CPU", c.Name, c.Resources)
+		s := pod.SecurityContext
+		if s == nil || s.RunAsNonRoot == nil || !*s.RunAsNonRoot || s.SeccompProfile == nil || s.SeccompProfile.Type != core.SeccompProfileTypeRuntimeDefault {
+			t.Errorf("got the pod's securityContext %v, want runAsNonRoot and seccomp RuntimeDefault", s)
 		}
-	}
-	if group := pod.SecurityContext.FSGroup; group == nil || *group != *gate.SecurityContext.RunAsGroup {
-		t.Errorf("got fsGroup %v, want the gate's group: it reads the secret as that", group)
-	}
+		gate, api := m.containers(t)
+		for _, c := range []core.Container{gate, api} {
+			s := c.SecurityContext
+			if s == nil || s.RunAsUser == nil || *s.RunAsUser == 0 || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation ||
+				s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem || s.Capabilities == nil || len(s.Capabilities.Drop) != 1 ||
+				s.Capabilities.Drop[0] != "ALL" || len(s.Capabilities.Add) != 0 {
+				t.Errorf("%s: got securityContext %v, want a user, no escalation, a read-only root and no capabilities", c.Name, s)
+			}
+			if c.Resources.Limits.Memory().IsZero() || c.Resources.Requests.Cpu().IsZero() {
+				t.Errorf("%s: got resources %v, want a limit of memory and a request of CPU", c.Name, c.Resources)
+			}
+		}
+		if group := pod.SecurityContext.FSGroup; group == nil || *group != *gate.SecurityContext.RunAsGroup {
+			t.Errorf("got fsGroup %v, want the gate's group: it reads the secret as that", group)
+		}
+	})
 }
 
 // TestTheMemoryGoAimsAtIsBelowTheLimit compares GOMEMLIMIT with the container's limit.
 func TestTheMemoryGoAimsAtIsBelowTheLimit(t *testing.T) {
-	gate, _ := decode(t).containers(t)
-	limit := gate.Resources.Limits.Memory().Value() >> 20
-	for _, v := range gate.Env {
-		if v.Name == "GOMEMLIMIT" && v.Value == "200MiB" && limit == 256 {
-			return
+	each(t, func(t *testing.T, m manifest) {
+		gate, _ := m.containers(t)
+		limit := gate.Resources.Limits.Memory().Value() >> 20
+		for _, v := range gate.Env {
+			if v.Name == "GOMEMLIMIT" && v.Value == "200MiB" && limit == 256 {
+				return
+			}
 		}
-	}
-	t.Errorf("got environment %v under a limit of %d MiB, want GOMEMLIMIT=200MiB under 256", gate.Env, limit)
+		t.Errorf("got environment %v under a limit of %d MiB, want GOMEMLIMIT=200MiB under 256", gate.Env, limit)
+	})
 }
 
 // TestNothingButTheGateIsReachable: a port that no rule names is closed.
 func TestNothingButTheGateIsReachable(t *testing.T) {
-	m := decode(t)
-	gate, _ := m.containers(t)
-	for key, value := range m.policy.Spec.PodSelector.MatchLabels {
-		if m.api.Spec.Template.Labels[key] != value {
-			t.Errorf("the network policy selects %s=%s, which the pod does not carry", key, value)
-		}
-	}
-	if types := m.policy.Spec.PolicyTypes; len(types) != 1 || types[0] != networking.PolicyTypeIngress {
-		t.Errorf("got policy types %v, want Ingress", types)
-	}
-	for _, rule := range m.policy.Spec.Ingress {
-		if len(rule.Ports) != 1 {
-			t.Fatalf("got rule %v, want one port in each", rule)
-		}
-		switch got := rule.Ports[0].Port.IntValue(); got {
-		case int(port(gate, "gate")):
-		case int(port(gate, "status")):
-			if len(rule.From) != 1 || rule.From[0].PodSelector == nil || rule.From[0].NamespaceSelector == nil {
-				t.Errorf("the status port is open to %v, want Prometheus's pods in its namespace alone", rule.From)
+	each(t, func(t *testing.T, m manifest) {
+		gate, _ := m.containers(t)
+		for key, value := range m.policy.Spec.PodSelector.MatchLabels {
+			if m.api.Spec.Template.Labels[key] != value {
+				t.Errorf("the network policy selects %s=%s, which the pod does not carry", key, value)
 			}
-		default:
-			t.Errorf("port %d is open, want the gate's and the status port only", got)
 		}
-	}
-	if p := m.service.Spec.Ports; len(p) != 1 || p[0].TargetPort.String() != "gate" {
-		t.Errorf("got service ports %v, want one that leads to the gate", p)
-	}
+		if types := m.policy.Spec.PolicyTypes; len(types) != 1 || types[0] != networking.PolicyTypeIngress {
+			t.Errorf("got policy types %v, want Ingress", types)
+		}
+		for _, rule := range m.policy.Spec.Ingress {
+			if len(rule.Ports) != 1 {
+				t.Fatalf("got rule %v, want one port in each", rule)
+			}
+			switch got := rule.Ports[0].Port.IntValue(); got {
+			case int(port(gate, "gate")):
+			case int(port(gate, "status")):
+				if len(rule.From) != 1 || rule.From[0].PodSelector == nil || rule.From[0].NamespaceSelector == nil {
+					t.Errorf("the status port is open to %v, want Prometheus's pods in its namespace alone", rule.From)
+				}
+			default:
+				t.Errorf("port %d is open, want the gate's and the status port only", got)
+			}
+		}
+		if p := m.service.Spec.Ports; len(p) != 1 || p[0].TargetPort.String() != "gate" {
+			t.Errorf("got service ports %v, want one that leads to the gate", p)
+		}
+	})
 }
