@@ -99,7 +99,12 @@ const deletesToken = "request>headers>Approov-Token delete"
 
 func newSample(t *testing.T, name string) *sample {
 	t.Helper()
-	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/fails" {
+			panic(http.ErrAbortHandler) // the connection is closed
+		}
+		_, _ = io.WriteString(w, "hello")
+	}))
 	t.Cleanup(api.Close)
 	s := &sample{home: newHome(t), address: mustFreeAddress(t), status: mustFreeAddress(t), health: "/health", args: []string{"--config", "Caddyfile"}}
 	host, _, err := net.SplitHostPort(s.address)
@@ -143,7 +148,7 @@ func (s *sample) serve(t *testing.T, config, token string) (logged string) {
 	for _, row := range []struct {
 		method, path, token string
 		want                int
-	}{{"GET", "/", token, 200}, {"GET", "/", "", 401}, {"GET", s.health, "", 200}} {
+	}{{"GET", "/", token, 200}, {"GET", "/", "", 401}, {"GET", "/fails", token, 502}, {"GET", s.health, "", 200}} {
 		if got, text := ask(t, row.method, "http://"+s.address+row.path, row.token, ""); got != row.want {
 			t.Errorf("%s %s: got %d %s, want %d", row.method, row.path, got, text, row.want)
 		}
@@ -175,7 +180,7 @@ func TestSamplesAreServed(t *testing.T) {
 				t.Errorf("caddy validate: got %v and\n%s\nwant no warning", err, out)
 			}
 			logged := s.serve(t, s.config, token)
-			if !strings.Contains(logged, "http.log.access") || strings.Contains(logged, token) {
+			if !strings.Contains(logged, "http.log.access") || !strings.Contains(logged, "http.log.error") || strings.Contains(logged, token) {
 				t.Errorf("got this log, want requests in it and no token:\n%s", logged)
 			}
 			if logged = s.serve(t, s.plain, token); !strings.Contains(logged, token) {
