@@ -45,8 +45,11 @@ func (h *Handler) Provision(ctx caddy.Context) (err error) {
 	return err
 }
 
-// Cleanup gives the gate back.
-func (h *Handler) Cleanup() error { return h.gate.release() }
+// Cleanup gives the gate back. What was left out of the log has been counted there when it returns.
+func (h *Handler) Cleanup() error {
+	h.log.close()
+	return h.gate.release()
+}
 
 // ServeHTTP passes a request on, or refuses it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {

@@ -17,15 +17,31 @@ import (
 const linesPerSecond = 100
 
 // requestLog is where a handler or matcher tells of decisions.
-type requestLog struct{ host.DecisionLog }
+type requestLog struct {
+	host.DecisionLog
+	stop func() // ends what runs for it; nil: there is none
+}
 
-// newRequestLog writes to Caddy's log, until the configuration is replaced.
+// newRequestLog writes to Caddy's log, until it is closed.
 func newRequestLog(ctx caddy.Context) requestLog {
-	l := requestLog{host.DecisionLog{Logger: ctx.Slogger(), Sampler: logline.NewSampler(linesPerSecond)}}
+	// Not ctx.OnCancel: what a module asks of its copy of the context is never done.
+	until, cancel := context.WithCancel(ctx.Context)
+	l := requestLog{DecisionLog: host.DecisionLog{Logger: ctx.Slogger(), Sampler: logline.NewSampler(linesPerSecond)}}
 	var running sync.WaitGroup
-	running.Go(func() { l.Summarize(ctx) })
-	ctx.OnCancel(running.Wait)
+	summaries := l.DecisionLog
+	running.Go(func() { summaries.Summarize(until) })
+	l.stop = func() {
+		cancel()
+		running.Wait()
+	}
 	return l
+}
+
+// close writes what is left to say.
+func (l *requestLog) close() {
+	if l.stop != nil {
+		l.stop()
+	}
 }
 
 // caddyLog is Caddy's default log as it is configured at the moment, for what outlives a configuration.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -99,7 +100,12 @@ const deletesToken = "request>headers>Approov-Token delete"
 
 func newSample(t *testing.T, name string) *sample {
 	t.Helper()
-	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/fails" {
+			panic(http.ErrAbortHandler) // the connection is closed
+		}
+		_, _ = io.WriteString(w, "hello")
+	}))
 	t.Cleanup(api.Close)
 	s := &sample{home: newHome(t), address: mustFreeAddress(t), status: mustFreeAddress(t), health: "/health", args: []string{"--config", "Caddyfile"}}
 	host, _, err := net.SplitHostPort(s.address)
@@ -109,21 +115,21 @@ func newSample(t *testing.T, name string) *sample {
 	upstream, quick := api.Listener.Addr().String(), "grace_period 1s\n\tauto_https off\n\tdefault_bind "+host
 	switch name {
 	case "Caddyfile":
-		s.config = replaced(t, readSample(t, name), "api.example.com {", "http://"+s.address+" {", "/run/caddy/", s.path(""), "/var/lib/caddy/", s.path(""),
+		s.config = replaced(t, readSample(t, name), "api.example.com {", "http://"+s.address+" {", "/run/caddy/", s.dir+"/", "/var/lib/caddy/", s.dir+"/",
 			"/run/secrets/approov.secret", s.path("approov"), "127.0.0.1:9000", upstream, "127.0.0.1:9902", s.status, "grace_period 30s", quick, "mode log ", "mode enforce ")
 	case "caddy.json":
 		s.args = []string{"--config", "caddy.json"}
 		s.config = replaced(t, readSample(t, name), `"listen": [":443"],`, `"listen": ["`+s.address+`"], "automatic_https": {"disable": true},`, "api.example.com", host,
-			"/run/caddy/", s.path(""), "/var/lib/caddy/", s.path(""), "/run/secrets/approov.secret", s.path("approov"), "127.0.0.1:9000", upstream, "127.0.0.1:9902", s.status,
+			"/run/caddy/", s.dir+"/", "/var/lib/caddy/", s.dir+"/", "/run/secrets/approov.secret", s.path("approov"), "127.0.0.1:9000", upstream, "127.0.0.1:9902", s.status,
 			`"30s"`, `"1s"`, `"mode": "log"`, `"mode": "enforce"`)
 		s.plain = replaced(t, s.config, `"request>headers>Approov-Token": {"filter": "delete"}`, "")
 	case "compose.yaml":
 		s.status = ""
-		s.config = replaced(t, readCompose(t).Configs["caddyfile"].Content, "http://:8080", "http://"+s.address, "/var/lib/caddy/", s.path(""),
+		s.config = replaced(t, readCompose(t).Configs["caddyfile"].Content, "http://:8080", "http://"+s.address, "/var/lib/caddy/", s.dir+"/",
 			"/run/secrets/approov.secret", s.path("approov"), "api:9000", upstream, "grace_period 30s", quick, "mode log", "mode enforce")
 	case "kubernetes.yaml":
 		s.health = "/healthz"
-		s.config = replaced(t, manifestCaddyfile(t), "http://:8080", "http://"+s.address, "http://:9902", "http://"+s.status, "/run/caddy/", s.path(""),
+		s.config = replaced(t, manifestCaddyfile(t), "http://:8080", "http://"+s.address, "http://:9902", "http://"+s.status, "/run/caddy/", s.dir+"/",
 			"/run/secrets/approov/approov.secret", s.path("approov"), "127.0.0.1:9000", upstream, "\tauto_https off\n", "", "grace_period 30s", quick, "shutdown_delay 5s", "shutdown_delay 1s", "mode log", "mode enforce")
 	}
 	if s.plain == "" {
@@ -143,7 +149,7 @@ func (s *sample) serve(t *testing.T, config, token string) (logged string) {
 	for _, row := range []struct {
 		method, path, token string
 		want                int
-	}{{"GET", "/", token, 200}, {"GET", "/", "", 401}, {"GET", s.health, "", 200}} {
+	}{{"GET", "/", token, 200}, {"GET", "/", "", 401}, {"GET", "/fails", token, 502}, {"GET", s.health, "", 200}} {
 		if got, text := ask(t, row.method, "http://"+s.address+row.path, row.token, ""); got != row.want {
 			t.Errorf("%s %s: got %d %s, want %d", row.method, row.path, got, text, row.want)
 		}
@@ -158,10 +164,34 @@ func (s *sample) serve(t *testing.T, config, token string) (logged string) {
 			t.Errorf("metrics: got %d %.300s, want decisions of the gate edge", got, text)
 		}
 	}
+	s.switches(t)
 	if err := p.stop(); err != nil {
 		t.Errorf("caddy run: got %v, want exit status 0", err)
 	}
 	return p.said.String()
+}
+
+// switches asks the gate's admin routes as an operator would, through the socket that the samples have.
+func (s *sample) switches(t *testing.T) {
+	t.Helper()
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", s.path("admin.sock"))
+	}
+	client := &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: patience}
+	response, err := client.Get("http://localhost/approov/edge/status")
+	if err != nil {
+		t.Errorf("the admin socket: %v", err)
+		return
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("the admin socket: got %d, want 200", response.StatusCode)
+	}
+	if info, err := os.Stat(s.path("admin.sock")); err != nil {
+		t.Errorf("the admin socket: %v", err)
+	} else if info.Mode().Perm()&0o077 != 0 {
+		t.Errorf("the admin socket: got %v, want it for Caddy's user alone", info.Mode())
+	}
 }
 
 // TestSamplesAreServed loads each sample with the program, asks it for its site, and looks for the token in its log: it
@@ -175,7 +205,7 @@ func TestSamplesAreServed(t *testing.T) {
 				t.Errorf("caddy validate: got %v and\n%s\nwant no warning", err, out)
 			}
 			logged := s.serve(t, s.config, token)
-			if !strings.Contains(logged, "http.log.access") || strings.Contains(logged, token) {
+			if !strings.Contains(logged, "http.log.access") || !strings.Contains(logged, "http.log.error") || strings.Contains(logged, token) {
 				t.Errorf("got this log, want requests in it and no token:\n%s", logged)
 			}
 			if logged = s.serve(t, s.plain, token); !strings.Contains(logged, token) {
