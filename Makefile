@@ -7,7 +7,7 @@ STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # No C compiler is needed; the race detector alone asks for one.
 export CGO_ENABLED = 0
 
-.PHONY: help build test lint race fuzz e2e e2e-long reliability crosstalk bench bench-hosts bench-short caddy timing npm-oracle vectors traefik-bundle traefik
+.PHONY: help build test lint race race-caddy fuzz e2e e2e-long e2e-traefik reliability crosstalk bench bench-hosts bench-short caddy timing npm-oracle vectors traefik-bundle traefik
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -26,10 +26,10 @@ lint: ## check format, vet and staticcheck
 	$(GO) vet ./...
 	$(GO) vet -tags approovgate_testclock ./cmd/approovgate
 	$(GO) run $(STATICCHECK) ./...
-	for module in internal/yaegitest internal/e2e deploy/kubernetes/check; do (cd $$module && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...) || exit 1; done
+	for module in internal/yaegitest internal/e2e traefikplugin/e2e deploy/kubernetes/check; do (cd $$module && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...) || exit 1; done
 
 race: ## run the tests of what runs concurrently under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race ./engine ./gate ./internal/h1 ./internal/host ./internal/liveask/suite ./internal/logline ./internal/sdnotify ./internal/tracing ./proxy ./source ./cmd/... ./internal/conformance
+	CGO_ENABLED=1 $(GO) test -race ./engine ./gate ./internal/h1 ./internal/host ./internal/liveask/suite ./internal/logline ./internal/sdnotify ./internal/tracing ./proxy ./source ./traefikplugin ./cmd/approovgate ./cmd/demo ./internal/conformance
 
 # When the time is up, go test -fuzz sometimes reports "context deadline exceeded" although nothing was found
 # (golang.org/issue/75804). A target has failed if there is more to say than that.
@@ -45,6 +45,12 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 
 e2e: ## ask the sidecar with real clients: gRPC, a browser, curl, h2spec, slow ones (needs chromium, curl, slowhttptest)
 	cd internal/e2e && $(GO) test -count=1 -timeout 20m $(TESTFLAGS) ./...
+
+e2e-traefik: ## the plugin in Traefik's loader, and in real Traefik processes if make traefik has built them
+	cd traefikplugin/e2e && $(GO) test -count=1 -timeout 20m $(TESTFLAGS) ./...
+
+race-caddy: ## run the tests of the Caddy module under the race detector: it compiles all of Caddy once more (minutes)
+	CGO_ENABLED=1 $(GO) test -race ./caddymodule
 
 e2e-long: ## the same, with a minute for each attack
 	cd internal/e2e && APPROOVGATE_ATTACK=60 $(GO) test -count=1 -timeout 60m -v ./...
