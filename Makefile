@@ -66,7 +66,7 @@ bench: ## measure the check and the proxy, with the ratios that README states, b
 	$(GO) run ./internal/bench
 
 bench-hosts: caddy ## measure what the gate costs in Caddy and in Traefik (make traefik traefik-bundle), beside each without it (Linux, two cores)
-	$(GO) run ./internal/bench -hosts -only valid,bad
+	$(GO) run ./internal/bench -hosts -only valid,bad $(BENCHFLAGS)
 
 caddy: ## build a Caddy with the gate into .cache/caddy
 	$(GO) build -o .cache/caddy ./cmd/caddy

@@ -40,11 +40,12 @@ type counters struct {
 	reasons []engine.Reason
 	index   map[engine.Reason]int
 
-	mu     sync.Mutex // guards the fields below, and uses of keys
-	routes map[string]*routeCounts
-	order  []string
-	keys   map[int]map[string]*keyUse // those in force, by gate; not by *Gate, a type that contains itself: Yaegi v0.16.1 cannot tell such map keys apart
-	gates  int                        // that have been given a number
+	mu      sync.Mutex // guards the fields below, and uses of keys
+	routes  map[string]*routeCounts
+	order   []string
+	keys    map[int]map[string]*keyUse // those in force, by gate; not by *Gate, a type that contains itself: Yaegi v0.16.1 cannot tell such map keys apart
+	gates   int                        // that have been given a number
+	bundles map[string]*bundle         // of interpreted gates
 }
 
 // routeCounts are the counters of one route, changed by atomic operations only.
@@ -62,7 +63,7 @@ const (
 )
 
 func newCounters() *counters {
-	c := &counters{reasons: engine.Reasons(), index: map[engine.Reason]int{}, routes: map[string]*routeCounts{}, keys: map[int]map[string]*keyUse{}}
+	c := &counters{reasons: engine.Reasons(), index: map[engine.Reason]int{}, routes: map[string]*routeCounts{}, keys: map[int]map[string]*keyUse{}, bundles: map[string]*bundle{}}
 	for i, reason := range c.reasons {
 		c.index[reason] = i
 	}
@@ -120,6 +121,45 @@ func (s *snapshot) count(d *engine.Decision) {
 	}
 }
 
+// bundle is one number that stands for several counters, so that a pass need raise but one.
+type bundle struct {
+	n    []int64  // one, changed by atomic operations only
+	into []*int64 // what it stands for
+}
+
+// bundle is what count raises for a pass that is not unbound, as one number.
+func (c *counters) bundle(s *snapshot, d *engine.Decision) *int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := d.Route + "\x00" + string(d.Mode) + "\x00" + d.Key
+	if d.Claims.Pay != "" {
+		key += "\x00pay"
+	}
+	b := c.bundles[key]
+	if b == nil {
+		b = &bundle{n: make([]int64, 1)}
+		c.bundles[key] = b
+	}
+	c.unpack(b)
+	b.into = s.counted(d)
+	return &b.n[0]
+}
+
+// unpack adds what a bundle holds to what it stands for. mu is held.
+func (c *counters) unpack(b *bundle) {
+	n := atomic.SwapInt64(&b.n[0], 0)
+	for _, into := range b.into {
+		atomic.AddInt64(into, n)
+	}
+}
+
+// settle unpacks all bundles. mu is held.
+func (c *counters) settle() {
+	for _, b := range c.bundles {
+		c.unpack(b)
+	}
+}
+
 // counted is what count raises for a pass that is not unbound.
 func (s *snapshot) counted(d *engine.Decision) []*int64 {
 	counts, ok := s.counts[d.Route]
@@ -156,6 +196,7 @@ func (g *Gate) Counters() []Count { return g.counters.list() }
 func (c *counters) list() []Count {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.settle()
 	var all []Count
 	for _, route := range c.order {
 		for i := range c.routes[route].decisions {
@@ -178,6 +219,7 @@ func (g *Gate) BindingCounts() []BindingCount { return g.counters.listBindings()
 func (c *counters) listBindings() []BindingCount {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.settle()
 	var all []BindingCount
 	for _, route := range c.order {
 		bound := c.routes[route].bound

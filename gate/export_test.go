@@ -3,5 +3,6 @@ package gate
 // Remembered is how many requests and names of header fields the memo has.
 func (g *Gate) Remembered() (requests, names int) {
 	m := g.snapshot().memo
-	return len(m.known), len(m.harmless.Load().(map[string]bool))
+	m.known.Range(func(_, _ any) bool { requests++; return true })
+	return requests, len(m.harmless.Load().(map[string]bool))
 }

@@ -292,6 +292,9 @@ func boundHeaders(p config.Policy) map[string][]string {
 // store puts a snapshot into force under the control documents. mu is held.
 func (g *Gate) store(next *snapshot) {
 	next.stages = stages(next.engine, &next.policy, g.control)
+	if next.memo != nil {
+		next.memo = next.memo.empty()
+	}
 	g.live.Store(next)
 }
 

@@ -17,27 +17,28 @@ const (
 	mostHarmless = 512  // names of header fields
 )
 
-// memo remembers requests that have passed under one policy, for Pass. What is remembered of a request is all that
-// a decision and Apply depend on, so that another one which agrees in it comes out alike.
+// memo remembers requests that have passed under one policy and control, for Pass. What is remembered of a request is
+// all that a decision and Apply depend on, so that another one which agrees in it comes out alike.
 type memo struct {
 	token    string       // name of the header field
 	matter   []string     // names of header fields that matter, or whose aliases do
 	harmless atomic.Value // map[string]bool: names of header fields that do not
 	second   int64        // atomic: the Unix second in which Ask was last called
 
-	mu    sync.Mutex // guards the field below, and changes of harmless
-	known map[string]*passed
+	known sync.Map // *passed, by passedKey
+	size  int64    // atomic: entries made in known
+
+	learning sync.Mutex // held by whoever changes harmless
 }
 
 // passed is a request that has passed.
 type passed struct {
-	engine                       *engine.Engine // that let it pass
-	from, until                  int64          // Unix seconds in which it does
-	size                         int            // of the token, in bytes
-	counts                       []*int64       // to be raised by one, by atomic operations
-	target, path, rawPath, query string
-	token                        string  // the header field to take out; empty: none
-	added                        []field // header fields to be added
+	engine *engine.Engine // that let it pass
+	until  int64          // Unix second in which it no longer does
+	target string         // of the request, which is its URL, too
+	n      *int64         // to be raised by one, by atomic operations
+	token  string         // the header field to take out; empty: none
+	added  []field        // header fields to be added
 }
 
 // field is a header field.
@@ -45,7 +46,7 @@ type field struct{ name, value string }
 
 // newMemo is the memo for a policy.
 func newMemo(p *config.Policy, bound map[string][]string) *memo {
-	m := &memo{token: p.Token.Header, known: map[string]*passed{}}
+	m := &memo{token: p.Token.Header}
 	m.matter = []string{p.Token.Header, p.Upstream.Verdict, p.Upstream.Reason, p.Upstream.Device, "Connection", "Upgrade", "Http2-Settings", "Trailer"}
 	for _, names := range bound {
 		m.matter = append(m.matter, names...)
@@ -55,6 +56,13 @@ func newMemo(p *config.Policy, bound map[string][]string) *memo {
 	}
 	m.harmless.Store(map[string]bool{})
 	return m
+}
+
+// empty is a memo for the same policy that has forgotten all requests.
+func (m *memo) empty() *memo {
+	next := &memo{token: m.token, matter: m.matter}
+	next.harmless.Store(m.harmless.Load())
+	return next
 }
 
 // bindsCookie reports whether a rule binds tokens to a cookie.
@@ -85,8 +93,8 @@ func (m *memo) matters(name string) bool {
 
 // learn notes header fields of a request that has passed and that have no part in that. It returns all that are known.
 func (m *memo) learn(header http.Header) map[string]bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.learning.Lock()
+	defer m.learning.Unlock()
 	known := m.harmless.Load().(map[string]bool)
 	var more []string
 	for name := range header {
@@ -133,22 +141,32 @@ func (s *snapshot) plain(r *http.Request, route string, harmless map[string]bool
 }
 
 // passedKey tells a request from all others that could come out differently. matter are its header fields that
-// matter, as http.Header.WriteSubset writes them: it trims values, so that a token's size is to be looked at, too.
-func passedKey(r *http.Request, matter string) string {
-	key := r.Method + "\n" + r.Host + "\n" + r.RequestURI + "\n" + matter
-	if r.TLS != nil {
-		return "s" + key
-	}
-	return key
+// matter, as http.Header.WriteSubset writes them: it trims values, so that the token stands there as it came, too.
+func passedKey(r *http.Request, token, matter string) string {
+	return strings.Join([]string{r.Method, r.Host, r.RequestURI, r.Header.Get(token), matter}, "\n")
 }
 
-// looked notes that Ask was called in this second.
-func (s *snapshot) looked() { atomic.StoreInt64(&s.memo.second, s.gate.o.Now().Unix()) }
+// looked notes that Ask was called in this second. Whatever was remembered before the clock was set back is forgotten.
+func (s *snapshot) looked() {
+	now := s.gate.o.Now().Unix()
+	if now < atomic.SwapInt64(&s.memo.second, now) {
+		s.memo.forget()
+	}
+}
+
+// forget forgets all requests.
+func (m *memo) forget() {
+	m.known.Range(func(key, _ any) bool {
+		m.known.Delete(key)
+		return true
+	})
+	atomic.StoreInt64(&m.size, 0)
+}
 
 // remember notes a request that has passed, before Apply, if it is of the plain kind.
 func (s *snapshot) remember(r *http.Request, a *Answer, e *engine.Engine) {
 	d := &a.Decision
-	if d.Unbound || d.Claims.Device == "" || d.Target != r.RequestURI || d.Host != r.Host {
+	if d.Unbound || d.Claims.Device == "" || d.Target != r.RequestURI || d.Target != r.URL.String() || d.Host != r.Host {
 		return
 	}
 	harmless := s.memo.learn(r.Header)
@@ -156,24 +174,14 @@ func (s *snapshot) remember(r *http.Request, a *Answer, e *engine.Engine) {
 	if !s.plain(r, d.Route, harmless) || r.Header.WriteSubset(&matter, harmless) != nil || matter.Len() > maxPassed {
 		return
 	}
-	u := r.URL
-	before := *r
-	if setTarget(&before, d.Target); before.URL != u {
-		return // Apply would change it
-	}
-	p := &passed{
-		engine: e, from: s.gate.o.Now().Unix(), until: s.until(d), size: len(r.Header[s.memo.token][0]), counts: s.counted(d),
-		target: d.Target, path: u.Path, rawPath: u.RawPath, query: u.RawQuery, added: s.additions(d),
-	}
+	p := &passed{engine: e, until: s.until(d), target: d.Target, n: s.gate.counters.bundle(s, d), added: s.additions(d)}
 	if !a.keepsToken() {
 		p.token = s.memo.token
 	}
-	s.memo.mu.Lock()
-	defer s.memo.mu.Unlock()
-	if len(s.memo.known) >= mostPassed {
-		s.memo.known = map[string]*passed{}
+	if atomic.AddInt64(&s.memo.size, 1) > mostPassed {
+		s.memo.forget()
 	}
-	s.memo.known[passedKey(r, matter.String())] = p
+	s.memo.known.Store(passedKey(r, s.memo.token, matter.String()), p)
 }
 
 // until is when a decision that a token is genuine ends for certain, in Unix seconds.
@@ -207,7 +215,8 @@ func (s *snapshot) additions(d *engine.Decision) []field {
 // not, nothing has happened, and Ask is to be called. That is so at least once a second, so that a host may look after
 // what is due when it calls Ask.
 //
-// It is one long function because calls are what is dear where it is interpreted.
+// Where it is interpreted every step costs, above all calls of other interpreted functions: it is one function that has
+// compiled ones do the work.
 func (g *Gate) Pass(r *http.Request) bool {
 	s := g.live.Load().(*snapshot)
 	m := s.memo
@@ -216,29 +225,20 @@ func (g *Gate) Pass(r *http.Request) bool {
 	}
 	var matter strings.Builder
 	_ = r.Header.WriteSubset(&matter, m.harmless.Load().(map[string]bool)) // a Builder takes everything
-	key := passedKey(r, matter.String())
-	m.mu.Lock()
-	p := m.known[key]
-	m.mu.Unlock()
-	if p == nil {
+	found, ok := m.known.Load(strings.Join([]string{r.Method, r.Host, r.RequestURI, r.Header.Get(m.token), matter.String()}, "\n"))
+	if !ok {
 		return false
 	}
+	p := found.(*passed)
 	now := g.o.Now().Unix()
-	if now != atomic.LoadInt64(&m.second) || now < p.from || now >= p.until || len(r.Header[m.token][0]) != p.size {
+	if now >= p.until || now != atomic.LoadInt64(&m.second) {
 		return false
 	}
-	judge := s.engine
-	if len(s.stages) > 0 {
-		judge = s.current()
-	}
-	if p.engine != judge {
+	if s.stages != nil && p.engine != s.current() {
 		return false
 	}
-	for _, n := range p.counts {
-		atomic.AddInt64(n, 1)
-	}
-	u := r.URL
-	if u.Path != p.path || u.RawPath != p.rawPath || u.RawQuery != p.query || u.Host != "" || u.Scheme != "" {
+	atomic.AddInt64(p.n, 1)
+	if r.URL.String() != p.target {
 		setTarget(r, p.target)
 	}
 	if p.token != "" {

@@ -67,6 +67,7 @@ func (c *counters) forget(gate int) {
 func (c *counters) sample(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.settle()
 	looked := map[*keyUse]bool{}
 	for _, keys := range c.keys {
 		for _, use := range keys {
@@ -92,6 +93,7 @@ func (u *keyUse) look(now time.Time) {
 func (c *counters) describe(u *keyUse, key *KeyStatus, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.settle()
 	key.Tokens = atomic.LoadInt64(&u.n[0])
 	key.PerMinute = key.Tokens - u.before[u.next]
 	key.LastUse = u.lastUse
