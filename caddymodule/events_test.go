@@ -32,6 +32,7 @@ func TestCaddysEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("APPROOV_SECRET", secretText)
+	t.Cleanup(stopAndForget)
 	c := quiet(address, tree{"handle": []any{tree{"handler": "approov", "policy": tree{
 		"name": "telling", "keys": []any{tree{"name": "account", "alg": "HS256", "secret": "{env.APPROOV_SECRET}"}}}}}})
 	c["apps"].(tree)["events"] = tree{"subscriptions": []any{tree{
@@ -55,8 +56,5 @@ func TestCaddysEvents(t *testing.T) {
 				t.Errorf("got event %s with %v, want %s of gate telling", e.Name(), e.Data, want)
 			}
 		}
-	}
-	if err := caddy.Stop(); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -103,7 +103,7 @@ func newSite(t *testing.T, caddyfile string) *site {
 	if err := s.load(caddyfile); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = caddy.Stop() })
+	t.Cleanup(stopAndForget)
 	return s
 }
 
@@ -161,4 +161,12 @@ func eventually(t *testing.T, what string, condition func() bool) {
 			t.Fatalf("%s: not within 20 s", what)
 		}
 	}
+}
+
+// stopAndForget ends this process's Caddy, and what outlives its configurations: the next test finds none of it.
+func stopAndForget() {
+	_ = caddy.Stop() // there may be none
+	stations.Lock()
+	defer stations.Unlock()
+	clear(stations.byName)
 }
