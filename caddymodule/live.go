@@ -130,7 +130,7 @@ func (s Source) start(key [sha256.Size]byte) (*live, error) {
 	l.station.enter()
 	ctx, cancel := context.WithCancel(context.Background())
 	keeper := &host.Keeper{Gate: l.gate, Refresh: l.refresh, Files: l.loader.Files, Log: log, Now: now}
-	if len(l.gate.Status().Sources) > 0 {
+	if l.gate.Awaits() {
 		keeper.First(ctx)
 	}
 	var running sync.WaitGroup

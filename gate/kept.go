@@ -134,6 +134,19 @@ func (g *Gate) lacks(r *remote) bool {
 	return g.unknown(g.known(r.kind()))
 }
 
+// Awaits reports whether some source has brought nothing yet, neither to this gate nor to its kin, so that a host
+// may wait for it before it serves.
+func (g *Gate) Awaits() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, r := range g.remotes {
+		if g.unknown(r) {
+			return true
+		}
+	}
+	return false
+}
+
 // unknown is lacks of a remote in force, or of nil. mu is held.
 func (g *Gate) unknown(r *remote) bool {
 	switch {

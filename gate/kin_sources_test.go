@@ -26,7 +26,11 @@ func TestANewGateHasTheKeysOfItsKin(t *testing.T) {
 	f := ringFleet(t, nil)
 	kin := &gate.Kin{}
 	f.plane.put("/ring", f.plane.ring(t, 5, member("one", nil)))
+	f.plane.put("/control", f.plane.control(t, 1, nil))
 	f.startKin(t, kin)
+	if !f.g.Awaits() {
+		t.Error("before anything was fetched: got nothing awaited, want the ring")
+	}
 	f.poll()
 	f.wantReason(t, "fetched", "one", engine.OK)
 	f.plane.put("/ring", "down")
@@ -35,6 +39,9 @@ func TestANewGateHasTheKeysOfItsKin(t *testing.T) {
 	f.startKin(t, kin)
 	f.wantReason(t, "another policy, the source down", "one", engine.OK)
 	f.wantReason(t, "another policy, the source down", "two", engine.SignatureInvalid)
+	if f.g.Awaits() {
+		t.Error("a gate that has the keys of its kin: got something awaited, want nothing to wait for")
+	}
 	before.Close()
 	f.plane.put("/ring", f.plane.ring(t, 4, member("two", nil)))
 	f.poll()
