@@ -26,7 +26,10 @@ type asked struct {
 }
 
 // journal is what all gates have answered to a request, the last first.
-type journal struct{ last *asked }
+type journal struct {
+	last  *asked
+	first asked // the memory of it: nearly always there is but one
+}
 
 // ask asks a gate about a request, once however often it is called.
 func ask(l *live, r *http.Request) *asked {
@@ -36,7 +39,11 @@ func ask(l *live, r *http.Request) *asked {
 			return a
 		}
 	}
-	a := &asked{live: l, before: book.last}
+	a := &book.first
+	if book.last != nil {
+		a = new(asked)
+	}
+	a.live, a.before = l, book.last
 	a.received, a.rewritten = original(r)
 	a.answer = l.gate.Ask(a.received)
 	l.station.reporter.Note(&a.answer, a.received)

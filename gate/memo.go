@@ -26,7 +26,8 @@ type memo struct {
 	second   int64        // atomic: the Unix second in which Ask was last called
 
 	known sync.Map // *passed, by passedKey
-	size  int64    // atomic: entries made in known
+	once  sync.Map // true, by passedKey: requests that have passed once
+	size  int64    // atomic: entries made in both
 
 	learning sync.Mutex // held by whoever changes harmless
 }
@@ -156,14 +157,18 @@ func (s *snapshot) looked() {
 
 // forget forgets all requests.
 func (m *memo) forget() {
-	m.known.Range(func(key, _ any) bool {
-		m.known.Delete(key)
-		return true
-	})
+	for _, all := range []*sync.Map{&m.known, &m.once} {
+		forgotten := all
+		forgotten.Range(func(key, _ any) bool {
+			forgotten.Delete(key)
+			return true
+		})
+	}
 	atomic.StoreInt64(&m.size, 0)
 }
 
-// remember notes a request that has passed, before Apply, if it is of the plain kind.
+// remember notes a request that has passed, before Apply. When it passes for the second time, Pass will know it: most
+// requests never come again, and are not worth the trouble.
 func (s *snapshot) remember(r *http.Request, a *Answer, e *engine.Engine) {
 	d := &a.Decision
 	if d.Unbound || d.Claims.Device == "" || d.Target != r.RequestURI || d.Target != r.URL.String() || d.Host != r.Host {
@@ -171,17 +176,25 @@ func (s *snapshot) remember(r *http.Request, a *Answer, e *engine.Engine) {
 	}
 	harmless := s.memo.learn(r.Header)
 	var matter strings.Builder
-	if !s.plain(r, d.Route, harmless) || r.Header.WriteSubset(&matter, harmless) != nil || matter.Len() > maxPassed {
+	if r.Header.WriteSubset(&matter, harmless) != nil || matter.Len() > maxPassed {
 		return
-	}
-	p := &passed{engine: e, until: s.until(d), target: d.Target, n: s.gate.counters.bundle(s, d), added: s.additions(d)}
-	if !a.keepsToken() {
-		p.token = s.memo.token
 	}
 	if atomic.AddInt64(&s.memo.size, 1) > mostPassed {
 		s.memo.forget()
 	}
-	s.memo.known.Store(passedKey(r, s.memo.token, matter.String()), p)
+	key := passedKey(r, s.memo.token, matter.String())
+	if _, again := s.memo.once.LoadOrStore(key, true); again && s.plain(r, d.Route, harmless) {
+		s.memo.known.Store(key, s.passed(d, e, a.keepsToken()))
+	}
+}
+
+// passed is what is remembered of a request of the plain kind that has passed.
+func (s *snapshot) passed(d *engine.Decision, e *engine.Engine, keepsToken bool) *passed {
+	p := &passed{engine: e, until: s.until(d), target: d.Target, n: s.gate.counters.bundle(s, d), added: s.additions(d)}
+	if !keepsToken {
+		p.token = s.memo.token
+	}
+	return p
 }
 
 // until is when a decision that a token is genuine ends for certain, in Unix seconds.

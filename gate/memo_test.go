@@ -184,6 +184,7 @@ func TestTheShortWayIsLeftEverySecond(t *testing.T) {
 		return false
 	}
 	short()
+	short()
 	for second := range 3 {
 		w.after(time.Duration(second) * time.Second)
 		first := short()
@@ -199,8 +200,9 @@ func TestTheShortWayWhenTheClockIsSetBack(t *testing.T) {
 	c := claims()
 	c["did"], c["nbf"] = "one", noon.Unix()
 	early := incoming("GET", "/", "Approov-Token", sign(t, "account", c))
-	w.both(t, "valid", early)
-	w.both(t, "valid again", early)
+	for range 3 {
+		w.both(t, "valid", early)
+	}
 	if w.passed != 1 {
 		t.Errorf("got %d requests on the short way, want 1", w.passed)
 	}
