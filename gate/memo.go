@@ -20,10 +20,11 @@ const (
 // memo remembers requests that have passed under one policy and control, for Pass. What is remembered of a request is
 // all that a decision and Apply depend on, so that another one which agrees in it comes out alike.
 type memo struct {
-	token    string       // name of the header field
-	matter   []string     // names of header fields that matter, or whose aliases do
-	harmless atomic.Value // map[string]bool: names of header fields that do not
-	second   int64        // atomic: the Unix second in which Ask was last called
+	token    string          // name of the header field
+	bound    map[string]bool // names of header fields that some route binds tokens to; false: they mean more than that
+	matter   []string        // names of header fields that matter, or whose aliases do
+	harmless atomic.Value    // map[string]bool: names of header fields that do not
+	second   int64           // atomic: the Unix second in which Ask was last called
 
 	known sync.Map // *passed, by passedKey
 	once  sync.Map // true, by passedKey: requests that have passed once
@@ -47,10 +48,15 @@ type field struct{ name, value string }
 
 // newMemo is the memo for a policy.
 func newMemo(p *config.Policy, bound map[string][]string) *memo {
-	m := &memo{token: p.Token.Header}
+	m := &memo{token: p.Token.Header, bound: map[string]bool{}}
 	m.matter = []string{p.Token.Header, p.Upstream.Verdict, p.Upstream.Reason, p.Upstream.Device, "Connection", "Upgrade", "Http2-Settings", "Trailer"}
 	for _, names := range bound {
-		m.matter = append(m.matter, names...)
+		for _, name := range names {
+			m.bound[name] = !m.matters(name)
+		}
+	}
+	for name := range m.bound {
+		m.matter = append(m.matter, name)
 	}
 	if bindsCookie(p) {
 		m.matter = append(m.matter, "Cookie")
@@ -61,7 +67,7 @@ func newMemo(p *config.Policy, bound map[string][]string) *memo {
 
 // empty is a memo for the same policy that has forgotten all requests.
 func (m *memo) empty() *memo {
-	next := &memo{token: m.token, matter: m.matter}
+	next := &memo{token: m.token, bound: m.bound, matter: m.matter}
 	next.harmless.Store(m.harmless.Load())
 	return next
 }
@@ -130,11 +136,7 @@ func (s *snapshot) plain(r *http.Request, route string, harmless map[string]bool
 			}
 			continue
 		}
-		isBound := false
-		for _, other := range s.bound[route] {
-			isBound = isBound || name == other
-		}
-		if !isBound || isAlias(name, s.bound[route]) {
+		if !s.memo.bound[name] || isAlias(name, s.bound[route]) {
 			return false
 		}
 	}

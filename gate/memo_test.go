@@ -194,6 +194,17 @@ func TestTheShortWayIsLeftEverySecond(t *testing.T) {
 	}
 }
 
+// What one route binds tokens to, clients send everywhere.
+func TestTheShortWayWithWhatOtherRoutesBind(t *testing.T) {
+	w := newTwins(t, tree{"routes": []any{tree{"name": "pay", "paths": "/pay", "binding": tree{"from": "header:Authorization"}}}})
+	for range 3 {
+		w.both(t, "another route", genuine(t, "/feed", "Authorization", "Bearer x"))
+	}
+	if w.passed != 1 {
+		t.Errorf("got %d requests on the short way, want the third", w.passed)
+	}
+}
+
 // A token that is not valid yet, because the clock was set back, must not pass because it did before.
 func TestTheShortWayWhenTheClockIsSetBack(t *testing.T) {
 	w := newTwins(t, nil)
