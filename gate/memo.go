@@ -10,7 +10,7 @@ import (
 	"github.com/approovgate/approovgate/engine"
 )
 
-// Bounds of a memo. It has two generations of so many requests, of a few hundred bytes each: some megabytes.
+// Bounds of a memo: some megabytes.
 const (
 	mostPassed   = 8192
 	maxPassed    = 4096 // bytes of the header fields that matter

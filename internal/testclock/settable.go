@@ -10,8 +10,8 @@ import (
 )
 
 // Clock is time.Now, set forward or back by what stands in the file that APPROOVGATE_CLOCK names: a Go
-// duration such as -1h; or it stands still at the time there, as RFC 3339 writes it. It is for tests that set the clock of a process, and in no program that is built without
-// the tag approovgate_testclock.
+// duration such as -1h; or it stands still at the time there, as RFC 3339 writes it. It is for tests that set the clock
+// of a process, and in no program that is built without the tag approovgate_testclock.
 func Clock() func() time.Time {
 	path := os.Getenv("APPROOVGATE_CLOCK")
 	if path == "" {
