@@ -11,7 +11,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -136,6 +135,3 @@ func version() string {
 	}
 	return info.Main.Version
 }
-
-// closeAfter closes and forgets the error: all that was to be read has been.
-func closeAfter(c io.Closer) { _ = c.Close() }

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	_ "time/tzdata" // the scripts' time zone, whatever the machine has
@@ -23,13 +27,20 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/scripts",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("TZ", "Europe/Berlin")
-			return nil
+			tokens, err := filepath.Glob(filepath.Join(e.WorkDir, "*.tok"))
+			for _, file := range tokens {
+				err = errors.Join(err, os.Chmod(file, 0o600)) // testscript makes files that the world may read
+			}
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"standin": standInCommand,
 			"asked":   askedCommand,
 			"app":     appCommand,
 			"mode":    modeCommand,
+			"exits":   exitsCommand,
+			"tls":     tlsCommand,
+			"ending":  endingCommand,
 		},
 	})
 }
@@ -56,6 +67,36 @@ func modeCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if got := fmt.Sprintf("%o", info.Mode().Perm()); got != args[1] {
 		ts.Fatalf("permissions of %s: got %s, want %s", args[0], got, args[1])
 	}
+}
+
+// exitsCommand runs a command and compares its exit status, which "!" does not.
+func exitsCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS COMMAND...")
+	}
+	got := "0"
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var status *exec.ExitError
+		if !errors.As(err, &status) {
+			ts.Fatalf("%v", err)
+		}
+		got = strconv.Itoa(status.ExitCode())
+	}
+	if got != args[0] {
+		ts.Fatalf("exit status of %q: got %s, want %s", args[1:], got, args[0])
+	}
+}
+
+// endingCommand replaces the line end of the last line of a file.
+func endingCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: ending FILE none|crlf")
+	}
+	text := strings.TrimSuffix(ts.ReadFile(args[0]), "\n")
+	if args[1] == "crlf" {
+		text += "\r\n"
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 
 // TestHelpFitsOneScreen holds the length and the width of what -h prints.

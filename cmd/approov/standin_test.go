@@ -1,10 +1,13 @@
 package main
 
 import (
+	"encoding/pem"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +52,22 @@ func standInCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("APPROOV_SERVER", server.URL)
 	ts.Setenv("APPROOV_MANAGEMENT_TOKEN", "eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiJkZXYtMSJ9.c2ln")
 	standIns.Store(ts, s)
+}
+
+// tlsCommand starts a server that speaks TLS, writes its authority into a file and has approov use the server.
+func tlsCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: tls CAFILE")
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"account":"tls-account"}`)
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // a client that does not trust it is what is tested
+	server.StartTLS()
+	ts.Defer(server.Close)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
+	ts.Setenv("APPROOV_SERVER", server.URL)
 }
 
 // standIns are the stand-ins of running scripts.
