@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ const testToken = "eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiJ0LTEifQ.c2lnbmF0dXJl"
 // rig is a client and the server it talks to.
 type rig struct {
 	*Client
+	mu     sync.Mutex      // guards asked while requests are answered
 	asked  []string        // requests, as METHOD URI
 	waited []time.Duration // what the client has waited for
 }
@@ -29,7 +31,9 @@ func newRig(t *testing.T, answer http.HandlerFunc) *rig {
 	t.Helper()
 	r := &rig{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		r.mu.Lock()
 		r.asked = append(r.asked, request.Method+" "+request.RequestURI)
+		r.mu.Unlock()
 		answer(w, request)
 	}))
 	t.Cleanup(server.Close)
