@@ -4,7 +4,8 @@ import "time"
 
 // The management API: every path below PathManage, with a management token as bearer. Times are RFC 3339. Every
 // answer about the account carries its version as ETag; a change may carry it as If-Match. A change with
-// ?dry_run=true is judged and answered like any other, and not made.
+// ?dry_run=true is judged and answered like any other, and not made. A change that has no answer of its own is
+// answered with Changed. The tag required tells package manage which members may be left out.
 const (
 	PathManage  = "/mgmt/v1"
 	PathAccount = PathManage + "/account" // GET: AccountInfo
@@ -74,10 +75,10 @@ type Changed struct {
 // APIDomain is an API domain (manual, "Managing API Domains").
 type APIDomain struct {
 	Domain string   `json:"domain"`
-	Format string   `json:"format"`         // jws (default), jwe, or none: a known domain that needs no tokens
-	KeyID  string   `json:"kid,omitempty"`  // of the keyset's key that signs its tokens; empty: the account secret
-	Pins   []string `json:"pins"`           // base64 of SHA-256 of the subject public key info
-	Demo   bool     `json:"demo,omitempty"` // the demonstration domain, with a secret of its own; not to be changed
+	Format string   `json:"format" required:"false"` // jws (default), jwe, or none: a known domain that needs no tokens
+	KeyID  string   `json:"kid,omitempty"`           // of the keyset's key that signs its tokens; empty: the account secret
+	Pins   []string `json:"pins" required:"false"`   // base64 of SHA-256 of the subject public key info
+	Demo   bool     `json:"demo,omitempty"`          // the demonstration domain, with a secret of its own; not to be changed
 }
 
 // Domains are the account's API domains, by name.
@@ -192,8 +193,8 @@ type NewKey struct {
 
 // NewLibraryOrder asks for a new SDK library.
 type NewLibraryOrder struct {
-	Platform string `json:"platform"` // Go
-	Version  string `json:"version"`  // of the SDK it is for; empty: the server's own
+	Platform string `json:"platform"`                 // Go
+	Version  string `json:"version" required:"false"` // of the SDK it is for; empty: the server's own
 }
 
 // SDKLibrary is an SDK library of the account.
@@ -212,7 +213,7 @@ type SDKLibraries struct {
 
 // NewManagementToken asks for a management token (manual, "Management Tokens").
 type NewManagementToken struct {
-	Email    string `json:"email"`
+	Email    string `json:"email" required:"false"`
 	Name     string `json:"name"`
 	Lifetime string `json:"lifetime"` // such as 1d
 	Role     string `json:"role"`
@@ -239,8 +240,8 @@ type GatewayMode struct {
 	Gates   []string          `json:"gates"`            // names of gates; required in a change
 	Mode    string            `json:"mode,omitempty"`   // enforce, log, bypass; empty or resume: the policy's
 	Routes  map[string]string `json:"routes,omitempty"` // modes of single routes
-	For     string            `json:"for,omitempty"`    // such as 15m or 1d; empty: an hour
-	Until   time.Time         `json:"until,omitzero"`   // in answers
+	For     string            `json:"for,omitempty"`    // such as 15m or 1d, at most a day; empty: an hour
+	Until   time.Time         `json:"until,omitzero"`   // in answers; in a change in place of For, and as late as one likes
 	Reason  string            `json:"reason,omitempty"`
 	By      string            `json:"by,omitempty"`      // in answers
 	Version int64             `json:"version,omitempty"` // in answers: of the document
@@ -293,4 +294,6 @@ const (
 	CodeRateLimited  = "rate_limited" // 429, with Retry-After
 	CodeUnavailable  = "unavailable"  // 503, with Retry-After: the database cannot be reached
 	CodeInternal     = "internal"     // 500
+
+	CodeAccountUnknown = "account_unknown" // 403, of the attestation API: there is no such account, or no longer
 )
