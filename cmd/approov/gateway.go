@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/approovgate/approovgate/attestapi"
 	"github.com/approovgate/approovgate/internal/manageclient"
@@ -18,14 +19,15 @@ func gatewayVerb() verb {
 		about: "the live switch of the gates in front of your APIs",
 		actions: []action{
 			{option{"setMode", "MODE", "bypass, log or enforce for a while, or resume: the policies again; asks first; admin"},
-				[]string{"gates"}, []string{"routes", "for", "reason"}, (*call).setMode},
+				[]string{"gates"}, []string{"routes", "for", "until", "reason"}, (*call).setMode},
 			{option{"getMode", "", "what is in force"}, []string{"gates"}, nil, (*call).getMode},
 			{option{"getKeys", "FILE", "write the public key that gates verify the switch with into a file"}, nil, nil, (*call).getKeys},
 		},
 		options: []option{
 			{"gates", "A,B", "names of gates, such as edge,edge-2"},
 			{"routes", "ROUTE=MODE", "modes of single routes, such as transfers=log,files=bypass"},
-			{"for", "15m", "how long, in d, h, m and s; default: an hour"},
+			{"for", "15m", "how long, at most a day; default: an hour"},
+			{"until", "TIME", "in place of -for, and as late as you like: 2030-01-31T18:00, local, or RFC 3339"},
 			{"reason", "TEXT", "why; for the audit log and the gates' own logs"},
 		},
 	}
@@ -60,7 +62,7 @@ func (c *call) gates() ([]string, error) {
 	return gates, nil
 }
 
-// order is the switch that the flags describe.
+// modeOrder is the switch that the flags describe.
 func (c *call) modeOrder() (attestapi.GatewayMode, error) {
 	order := attestapi.GatewayMode{Mode: c.value(), For: c.text("for"), Reason: c.text("reason")}
 	if order.Mode != "resume" && !slices.Contains(modes, order.Mode) {
@@ -74,12 +76,35 @@ func (c *call) modeOrder() (attestapi.GatewayMode, error) {
 		return order, err
 	}
 	switch {
-	case order.Mode == "resume" && (c.has("for") || c.has("routes")):
-		return order, errors.New("-setMode resume ends every override; -for and -routes do not go with it")
+	case order.Mode == "resume" && (c.has("for") || c.has("until") || c.has("routes")):
+		return order, errors.New("-setMode resume ends every override; -for, -until and -routes do not go with it")
+	case c.has("for") && c.has("until"):
+		return order, errors.New("-for and -until say the same in two ways; give one")
 	case order.Mode != "resume" && !c.has("reason"):
 		return order, errors.New("-setMode needs -reason TEXT: those who look at the gates' logs later will ask")
 	}
-	return order, nil
+	order.Until, err = c.until()
+	return order, err
+}
+
+// localTimes are the ways to write -until without a time zone.
+var localTimes = []string{"2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02T15:04:05", time.DateTime}
+
+// until is the time that -until names; zero: none.
+func (c *call) until() (time.Time, error) {
+	text := c.text("until")
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at, nil
+	}
+	for _, layout := range localTimes {
+		if at, err := time.ParseInLocation(layout, text, c.zone); err == nil {
+			return at, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("-until must be a time such as 2030-01-31T18:00, which is local, or 2030-01-31T17:00:00Z, is %q", shown(text))
 }
 
 // routes are the modes that -routes names.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +26,13 @@ type rig struct {
 	mu     sync.Mutex      // guards asked while requests are answered
 	asked  []string        // requests, as METHOD URI
 	waited []time.Duration // what the client has waited for
+}
+
+// requests are what has come in.
+func (r *rig) requests() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.asked)
 }
 
 func newRig(t *testing.T, answer http.HandlerFunc) *rig {
@@ -80,8 +88,8 @@ func TestRequest(t *testing.T) {
 	if changed.Version != 8 || answer.Tag != `"8"` || string(answer.Text) != `{"version":8}` {
 		t.Errorf("answer: got version %d, tag %s and %s, want 8, \"8\" and the document", changed.Version, answer.Tag, answer.Text)
 	}
-	if want := "POST " + attestapi.PathDevices + "?dry_run=true"; r.asked[0] != want {
-		t.Errorf("request: got %s, want %s", r.asked[0], want)
+	if want := "POST " + attestapi.PathDevices + "?dry_run=true"; r.requests()[0] != want {
+		t.Errorf("request: got %s, want %s", r.requests()[0], want)
 	}
 	for name, want := range map[string]string{"Authorization": "Bearer " + testToken, "If-Match": `"7"`, "Content-Type": "application/json", "User-Agent": "approov/test"} {
 		if got := header.Get(name); got != want {
@@ -116,8 +124,8 @@ func TestRetry(t *testing.T) {
 		if !errors.As(err, &refused) || refused.Error() != "not now (request r-1)" {
 			t.Errorf("%s: got %v, want the server's words", row.name, err)
 		}
-		if len(r.asked) != row.asked || fmt.Sprint(r.waited) != row.waited {
-			t.Errorf("%s: got %d requests and waits %v, want %d and %s", row.name, len(r.asked), r.waited, row.asked, row.waited)
+		if len(r.requests()) != row.asked || fmt.Sprint(r.waited) != row.waited {
+			t.Errorf("%s: got %d requests and waits %v, want %d and %s", row.name, len(r.requests()), r.waited, row.asked, row.waited)
 		}
 	}
 }
@@ -125,7 +133,7 @@ func TestRetry(t *testing.T) {
 func TestRetryThatSucceeds(t *testing.T) {
 	var r *rig
 	r = newRig(t, func(w http.ResponseWriter, request *http.Request) {
-		if len(r.asked) == 1 {
+		if len(r.requests()) == 1 {
 			problem(503, attestapi.CodeUnavailable, "1")(w, request)
 			return
 		}
@@ -180,8 +188,8 @@ func TestAnswersThatAreNone(t *testing.T) {
 		if !errors.As(err, &away) || !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: got %v, want something unreachable with %q", row.name, err, row.want)
 		}
-		if len(r.asked) != 1 {
-			t.Errorf("%s: got requests %v, want one", row.name, r.asked)
+		if len(r.requests()) != 1 {
+			t.Errorf("%s: got requests %v, want one", row.name, r.requests())
 		}
 		if err != nil && strings.Contains(err.Error(), "eyJ") {
 			t.Errorf("%s: got the token in %v", row.name, err)
