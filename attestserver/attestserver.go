@@ -52,8 +52,6 @@ type Options struct {
 	Evidence []evidence.Verifier
 	// Rules say what SDKs look for; nil: DefaultRules. Give a changed one a higher version.
 	Rules *attestapi.Rules
-	// Verify judges the management token that a gate shows; nil: no token is good enough.
-	Verify func(a *account.Account, token string, now time.Time) (account.Role, error)
 	// MaxConcurrent bounds the requests that are worked on at once; more are answered 503. 0: 512.
 	MaxConcurrent int
 	// LogLines bounds the lines in a second for failed attestations of one account and flag. 0: 10; negative: no bound.
