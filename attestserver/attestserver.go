@@ -74,7 +74,6 @@ type Server struct {
 	hide     func(device string) string
 	metrics  *metrics
 	evidence *evidence.Set
-	nonces   *batcher
 	places   chan struct{} // one for each request that is worked on
 	routes   map[string]route
 
@@ -112,7 +111,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		o: o, log: o.Log, sampler: logline.NewSampler(o.LogLines), evidence: set,
-		nonces: newBatcher(o.Store.Consume), places: make(chan struct{}, o.MaxConcurrent),
+		places: make(chan struct{}, o.MaxConcurrent),
 	}
 	if s.hide, err = hideDevice(o.Rand, o.Now); err != nil {
 		return nil, err

@@ -5,13 +5,14 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"runtime"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/approovgate/approovgate/attestserver/account"
+	"github.com/approovgate/approovgate/attestserver/issue"
+	"github.com/approovgate/approovgate/attestserver/seal"
 	"github.com/approovgate/approovgate/attestserver/store"
+	"github.com/approovgate/approovgate/attestserver/store/sqlite"
 )
 
 func TestNonces(t *testing.T) {
@@ -88,98 +89,116 @@ func FuzzNonce(f *testing.F) {
 	})
 }
 
-// However many use a nonce at once, it is fresh for one of them.
+// However many use a nonce at once, it is fresh for one of them. The store is a real one.
 func TestANonceIsConsumedOnce(t *testing.T) {
-	m := newMemory()
-	b := newBatcher(m.Consume)
-	const nonces, each = 20, 25
-	var group sync.WaitGroup
-	var mu sync.Mutex
-	fresh := map[byte]int{}
-	for i := range nonces * each {
-		group.Go(func() {
-			id := byte(i % nonces)
-			ok, err := b.use(context.Background(), store.Nonce{ID: [16]byte{id}, Until: start})
-			if err != nil {
-				t.Error(err)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if ok {
-				fresh[id]++
-			}
-		})
+	r := newRig(t, func(o *Options, a *account.Account) { o.Store = sqliteWith(t, a) })
+	const nonces, each = 8, 25
+	answers := make(chan answered, nonces*each)
+	for range nonces {
+		a := r.genuine(r.nonce("acme", deviceA))
+		for range each {
+			go func() { answers <- r.send(a) }()
+		}
 	}
-	group.Wait()
-	for id := range byte(nonces) {
-		if fresh[id] != 1 {
-			t.Errorf("nonce %d: got fresh %d times, want once", id, fresh[id])
+	good := map[string]int{}
+	for range nonces * each {
+		answer := <-answers
+		if answer.Code != 200 {
+			t.Fatalf("got %d %s, want 200", answer.Code, answer.Body)
+		}
+		if issue.Check(r.Account("acme"), answer.Tokens["api.example.com"].Text, start).Valid {
+			good[answer.mac]++
+		}
+	}
+	if len(good) != nonces {
+		t.Errorf("got good tokens for %d nonces, want %d", len(good), nonces)
+	}
+	for mac, n := range good {
+		if n != 1 {
+			t.Errorf("%s: got good tokens %d times, want once", mac, n)
 		}
 	}
 }
 
-// Those who wait share a call of the store, and each gets its own answer.
-func TestWaitingNoncesShareACall(t *testing.T) {
-	var mu sync.Mutex
-	var sizes []int
-	hold := make(chan struct{})
-	var entered atomic.Int64 // nonces that the store was handed
-	b := newBatcher(func(_ context.Context, nonces []store.Nonce) ([]bool, error) {
-		entered.Add(int64(len(nonces)))
-		<-hold
-		mu.Lock()
-		defer mu.Unlock()
-		sizes = append(sizes, len(nonces))
-		fresh := make([]bool, len(nonces))
-		for i, n := range nonces {
-			fresh[i] = n.ID[0]%2 == 0
+// sqliteWith is a SQLite database that holds accounts.
+func sqliteWith(t testing.TB, accounts ...*account.Account) *sqlite.Store {
+	t.Helper()
+	key, err := seal.NewKey(bytes.Repeat([]byte{7}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite.Open(context.Background(), t.TempDir(), seal.New(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
 		}
-		return fresh, nil
 	})
-	const all = 600
-	var group sync.WaitGroup
-	for i := range all {
-		group.Go(func() {
-			id := [16]byte{byte(i), byte(i >> 8)}
-			if ok, err := b.use(context.Background(), store.Nonce{ID: id}); err != nil || ok != (i%2 == 0) {
-				t.Errorf("nonce %d: got %v, %v, want %v", i, ok, err, i%2 == 0)
-			}
-		})
-	}
-	for arrived := 0; arrived < all; runtime.Gosched() {
-		b.mu.Lock()
-		arrived = len(b.waiting) + int(entered.Load())
-		b.mu.Unlock()
-	}
-	close(hold)
-	group.Wait()
-	total := 0
-	for _, n := range sizes {
-		total += n
-		if n > maxBatch {
-			t.Errorf("got a call for %d nonces, want at most %d", n, maxBatch)
+	for _, a := range accounts {
+		a.Entries = append(a.Entries, account.Entry{At: start, By: account.Service, Action: "account.create", Subject: a.Name})
+		if err := db.Create(context.Background(), a); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if total != all || len(sizes) > 1+(all+maxBatch-1)/maxBatch {
-		t.Errorf("got %d nonces in %d calls, want %d in few", total, len(sizes), all)
-	}
+	return db
 }
 
 func TestNoncesThatCannotBeConsumed(t *testing.T) {
-	broken := newBatcher(func(context.Context, []store.Nonce) ([]bool, error) { return nil, errGone })
-	if ok, err := broken.use(context.Background(), store.Nonce{}); ok || !errors.Is(err, errGone) {
-		t.Errorf("a store that fails: got %v, %v, want its error", ok, err)
-	}
-	short := newBatcher(func(context.Context, []store.Nonce) ([]bool, error) { return []bool{}, nil })
-	if ok, err := short.use(context.Background(), store.Nonce{}); ok || err == nil {
+	short := &memory{}
+	s := &Server{o: Options{Store: answersFor{short, 0}}}
+	if ok, err := s.use(context.Background(), store.Nonce{}); ok || err == nil {
 		t.Errorf("a store that answers for too few: got %v, %v, want an error", ok, err)
 	}
-	hold := make(chan struct{})
-	defer close(hold)
-	slow := newBatcher(func(context.Context, []store.Nonce) ([]bool, error) { <-hold; return []bool{true}, nil })
+	s = &Server{o: Options{Store: answersFor{short, 2}}}
+	if ok, err := s.use(context.Background(), store.Nonce{}); ok || err == nil {
+		t.Errorf("a store that answers for too many: got %v, %v, want an error", ok, err)
+	}
+	r := newRig(t, nil)
+	r.store.hold = make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if ok, err := slow.use(ctx, store.Nonce{}); ok || !errors.Is(err, context.Canceled) {
+	if ok, err := r.use(ctx, store.Nonce{}); ok || !errors.Is(err, context.Canceled) {
 		t.Errorf("a client that has gone: got %v, %v, want its context's error", ok, err)
 	}
+}
+
+// answersFor is a store that says of any nonces that n were fresh.
+type answersFor struct {
+	*memory
+	n int
+}
+
+func (a answersFor) Consume(context.Context, []store.Nonce) ([]bool, error) {
+	return []bool{true, true, true}[:a.n], nil
+}
+
+// Forgetting goes on while there may be more, and comes to an end.
+func TestPruning(t *testing.T) {
+	m := &prunes{memory: newMemory(), left: []int{store.PruneBound, store.PruneBound, 5, 7}}
+	s, err := New(Options{Store: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.prune(context.Background())
+	if len(m.left) != 1 {
+		t.Errorf("got %v left to forget, want it asked until there is no more", m.left)
+	}
+	m.breakDown(errGone)
+	s.prune(context.Background())
+}
+
+type prunes struct {
+	*memory
+	left []int
+}
+
+func (p *prunes) Prune(ctx context.Context, now time.Time) (int, error) {
+	if _, err := p.memory.Prune(ctx, now); err != nil {
+		return 0, err
+	}
+	n := p.left[0]
+	p.left = p.left[1:]
+	return n, nil
 }
