@@ -78,7 +78,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body []byte, id 
 func (s *Server) spend(ctx context.Context, c *compiled, q *attestapi.AttestRequest, f *finding, now time.Time) error {
 	n, ok := c.nonces.open(q.Nonce, q.DeviceID, now)
 	if ok {
-		fresh, err := s.nonces.use(ctx, n)
+		fresh, err := s.use(ctx, n)
 		if err != nil {
 			if ctx.Err() == nil { // else it is the client that did not wait
 				s.metrics.nonceFailed.Inc()

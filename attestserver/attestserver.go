@@ -52,8 +52,6 @@ type Options struct {
 	Evidence []evidence.Verifier
 	// Rules say what SDKs look for; nil: DefaultRules. Give a changed one a higher version.
 	Rules *attestapi.Rules
-	// Verify judges the management token that a gate shows; nil: no token is good enough.
-	Verify func(a *account.Account, token string, now time.Time) (account.Role, error)
 	// MaxConcurrent bounds the requests that are worked on at once; more are answered 503. 0: 512.
 	MaxConcurrent int
 	// LogLines bounds the lines in a second for failed attestations of one account and flag. 0: 10; negative: no bound.
@@ -76,7 +74,6 @@ type Server struct {
 	hide     func(device string) string
 	metrics  *metrics
 	evidence *evidence.Set
-	nonces   *batcher
 	places   chan struct{} // one for each request that is worked on
 	routes   map[string]route
 
@@ -114,7 +111,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		o: o, log: o.Log, sampler: logline.NewSampler(o.LogLines), evidence: set,
-		nonces: newBatcher(o.Store.Consume), places: make(chan struct{}, o.MaxConcurrent),
+		places: make(chan struct{}, o.MaxConcurrent),
 	}
 	if s.hide, err = hideDevice(o.Rand, o.Now); err != nil {
 		return nil, err

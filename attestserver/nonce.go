@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -105,81 +104,15 @@ func (s *sealer) mac(key, nonce []byte, device string) []byte {
 	return m.Sum(nil)[:sealSize]
 }
 
-const (
-	maxBatch    = 256             // nonces that are consumed with one call
-	consumeTime = 3 * time.Second // that one call may take
-)
-
-// batcher consumes the nonces of all who wait with one call of the store: a commit costs as much for one as for many.
-type batcher struct {
-	consume func(ctx context.Context, nonces []store.Nonce) ([]bool, error)
-
-	mu      sync.Mutex // guards the fields below
-	waiting []*waiter
-	running bool
-}
-
-type waiter struct {
-	nonce store.Nonce
-	fresh bool
-	err   error
-	done  chan struct{}
-}
-
-func newBatcher(consume func(context.Context, []store.Nonce) ([]bool, error)) *batcher {
-	return &batcher{consume: consume}
-}
+const consumeTime = 3 * time.Second // that the store may take for one nonce, which it writes together with others
 
 // use consumes a nonce, and reports whether it was fresh.
-func (b *batcher) use(ctx context.Context, n store.Nonce) (fresh bool, err error) {
-	w := &waiter{nonce: n, done: make(chan struct{})}
-	b.mu.Lock()
-	b.waiting = append(b.waiting, w)
-	if !b.running {
-		b.running = true
-		go b.run() // ends when nobody waits
-	}
-	b.mu.Unlock()
-	select {
-	case <-w.done:
-		return w.fresh, w.err
-	case <-ctx.Done():
-		return false, ctx.Err()
-	}
-}
-
-// run consumes what waits until nothing does. The calls have a time of their own: they are for many requests.
-func (b *batcher) run() {
-	for {
-		b.mu.Lock()
-		n := min(len(b.waiting), maxBatch)
-		if n == 0 {
-			b.running, b.waiting = false, nil
-			b.mu.Unlock()
-			return
-		}
-		batch := b.waiting[:n:n]
-		b.waiting = b.waiting[n:]
-		b.mu.Unlock()
-		b.call(batch)
-	}
-}
-
-func (b *batcher) call(batch []*waiter) {
-	nonces := make([]store.Nonce, len(batch))
-	for i, w := range batch {
-		nonces[i] = w.nonce
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), consumeTime)
+func (s *Server) use(ctx context.Context, n store.Nonce) (fresh bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, consumeTime)
 	defer cancel()
-	fresh, err := b.consume(ctx, nonces)
-	if err == nil && len(fresh) != len(batch) {
-		err = errors.New("the store has not answered for every nonce")
+	all, err := s.o.Store.Consume(ctx, []store.Nonce{n})
+	if err == nil && len(all) != 1 {
+		err = errors.New("the store has not answered for the nonce")
 	}
-	for i, w := range batch {
-		if w.err = err; err == nil {
-			w.fresh = fresh[i]
-		}
-		close(w.done)
-	}
+	return err == nil && all[0], err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/approovgate/approovgate/attestserver/account"
 	"github.com/approovgate/approovgate/attestserver/issue"
+	"github.com/approovgate/approovgate/attestserver/store"
 )
 
 // The rhythm of Run. A change reaches every server within the manual's 30 s ("Managing Registrations") with a wide
@@ -119,11 +120,22 @@ func (s *Server) Run(ctx context.Context) {
 			s.poll(ctx, false)
 			s.tellSkipped()
 		case <-prune.C:
-			bounded, cancel := context.WithTimeout(ctx, storeTime)
-			if _, err := s.o.Store.Prune(bounded, s.o.Now()); err != nil && ctx.Err() == nil {
-				s.log.Error("used nonces could not be forgotten", slog.Any("error", err))
-			}
-			cancel()
+			s.prune(ctx)
+		}
+	}
+}
+
+// prune has the store forget nonces whose time has passed, which it does in bounded steps.
+func (s *Server) prune(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	for {
+		n, err := s.o.Store.Prune(ctx, s.o.Now())
+		if err != nil {
+			s.log.Error("used nonces could not be forgotten", slog.Any("error", err))
+		}
+		if err != nil || n < store.PruneBound || ctx.Err() != nil {
+			return
 		}
 	}
 }

@@ -26,12 +26,8 @@ import (
 // keys and initialisation vectors of a JWE, comes from the operating system as ever.
 var minter = mint.Minter{Rand: rand.Reader}
 
-// lifetime is how long tokens are made to last, and riskyLifetime for a device that is judged risky (manual, "Token
-// Lifespan").
-const (
-	lifetime      = 5 * time.Minute
-	riskyLifetime = 2 * time.Minute
-)
+// riskyLifetime is account.TokenLifetime for a device that is judged risky (manual, "Token Lifespan").
+const riskyLifetime = 2 * time.Minute
 
 // Lifetime is how long an app may use a token that was issued under the given flags. It does not depend on the policy,
 // nor on whether the token is good.
@@ -39,11 +35,8 @@ func Lifetime(flags []string) time.Duration {
 	if slices.ContainsFunc(flags, risky) {
 		return riskyLifetime
 	}
-	return lifetime
+	return account.TokenLifetime
 }
-
-// defaultGrace is added to a lifetime where the account says nothing.
-const defaultGrace = 10 * time.Second
 
 // Grace is how much later than its lifetime a token expires (manual, "Token Lifespan": a few seconds, for the way to
 // the API).
@@ -51,7 +44,7 @@ func Grace(a *account.Account) time.Duration {
 	if a.Grace > 0 {
 		return a.Grace
 	}
-	return defaultGrace
+	return account.DefaultGrace
 }
 
 // one is the account's key for a purpose of which it has exactly one.
