@@ -294,4 +294,6 @@ const (
 	CodeRateLimited  = "rate_limited" // 429, with Retry-After
 	CodeUnavailable  = "unavailable"  // 503, with Retry-After: the database cannot be reached
 	CodeInternal     = "internal"     // 500
+
+	CodeAccountUnknown = "account_unknown" // 403, of the attestation API: there is no such account, or no longer
 )

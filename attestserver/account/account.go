@@ -191,7 +191,7 @@ type ManagementToken struct {
 // Control is the live switch of one gate (DESIGN, Control).
 type Control struct {
 	Gate    string
-	Version int64
+	Version int64  // 1 for the first, one more with every change; the document's is issue.ControlVersion
 	Mode    string // enforce, log, bypass; empty: the policy's
 	Routes  map[string]string
 	Until   time.Time // zero: there is no override
