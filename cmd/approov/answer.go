@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/url"
 	"os"
 
@@ -8,9 +9,14 @@ import (
 	"github.com/approovgate/approovgate/source"
 )
 
+// ask sends a request. Whoever interrupts the tool ends it at once.
+func (c *call) ask(r manageclient.Request, into any) (manageclient.Answer, error) {
+	return c.api.Do(context.Background(), r, into)
+}
+
 // read gets a document. doing says what it is for, should it fail.
 func (c *call) read(doing, path string, query url.Values, into any) (manageclient.Answer, error) {
-	answer, err := c.api.Do(c.context, manageclient.Request{Path: path, Query: query}, into)
+	answer, err := c.ask(manageclient.Request{Path: path, Query: query}, into)
 	if err != nil {
 		return answer, while{err, doing}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ func (c *call) measure(path string) (app, error) {
 			return app{}, err
 		}
 	}
-	measured, err := measure.File(c.context, path)
+	measured, err := measure.File(context.Background(), path)
 	if err != nil {
 		return app{}, err
 	}

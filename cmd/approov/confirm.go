@@ -38,7 +38,7 @@ func (c *call) confirm(what string) error {
 // change makes a change that needs no confirmation.
 func (c *call) change(r manageclient.Request, into any) (manageclient.Answer, error) {
 	r.DryRun = c.has("dryRun")
-	return c.api.Do(c.context, r, into)
+	return c.ask(r, into)
 }
 
 // changeConfirmed makes a change after it has been confirmed. When somebody is asked, the server has judged the change
@@ -49,7 +49,7 @@ func (c *call) changeConfirmed(what string, r manageclient.Request, into any) (m
 	}
 	judged := r
 	judged.DryRun = true
-	answer, err := c.api.Do(c.context, judged, nil)
+	answer, err := c.ask(judged, nil)
 	if err != nil {
 		return answer, err
 	}
@@ -57,7 +57,7 @@ func (c *call) changeConfirmed(what string, r manageclient.Request, into any) (m
 		return answer, err
 	}
 	r.IfMatch = answer.Tag
-	answer, err = c.api.Do(c.context, r, into)
+	answer, err = c.ask(r, into)
 	return answer, whenStale(err)
 }
 

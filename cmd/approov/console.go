@@ -1,16 +1,13 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 	"unicode"
 	"unicode/utf16"
@@ -26,7 +23,6 @@ type console struct {
 	terminal       bool           // whether standard input is one
 	zone           *time.Location // in which times are shown
 	getenv         func(string) string
-	context        context.Context // ends with the process; a field because a console is one command's
 }
 
 func newConsole(stdin *os.File, stdout, stderr io.Writer) *console {
@@ -34,9 +30,6 @@ func newConsole(stdin *os.File, stdout, stderr io.Writer) *console {
 	if info, err := stdin.Stat(); err == nil {
 		c.terminal = info.Mode()&os.ModeCharDevice != 0
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	c.context = ctx
 	return c
 }
 
@@ -95,9 +88,6 @@ type while struct {
 func (w while) Unwrap() error { return w.error }
 
 func (c *console) complain(err error) {
-	if errors.Is(err, context.Canceled) {
-		err = errors.New("interrupted")
-	}
 	fmt.Fprintln(c.stderr, "approov:", shown(err.Error()))
 }
 

@@ -35,6 +35,9 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"standin": standInCommand,
+			"service": serviceCommand,
+			"advance": advanceCommand,
+			"keep":    keepCommand,
 			"asked":   askedCommand,
 			"app":     appCommand,
 			"mode":    modeCommand,
@@ -45,12 +48,19 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// appCommand writes a file that is an app as far as registering goes: some bytes and an SDK library for each ID.
+// appCommand writes a file that is an app as far as registering goes: some bytes and an SDK library for each ID. A
+// file whose name begins with go- is a Go program, which says its name and version.
 func appCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: app FILE ACCOUNT [LIBRARY]...")
 	}
 	text := []byte("not a program, but measured like one\n")
+	if strings.HasPrefix(args[0], "go-") {
+		self, err := os.Executable()
+		ts.Check(err)
+		text, err = os.ReadFile(self)
+		ts.Check(err)
+	}
 	for _, id := range args[2:] {
 		text = append(text, attestapi.NewLibrary(id, args[1], "Go", "1.0.0", [attestapi.LibraryKeySize]byte{1}).Encode()...)
 	}

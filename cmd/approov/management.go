@@ -32,7 +32,7 @@ func managementVerb() verb {
 	}
 }
 
-// order is the management token that the flags describe. A name may hold commas.
+// order is the management token that the flags describe.
 func (c *call) order() (attestapi.NewManagementToken, error) {
 	first, last := strings.IndexByte(c.value(), ','), strings.LastIndexByte(c.value(), ',')
 	if first < 0 || first == last || last == len(c.value())-1 {

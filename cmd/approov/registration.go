@@ -81,7 +81,7 @@ func (c *call) removeRegistration() error {
 	if !c.has("yes") && !c.has("dryRun") {
 		judged := r
 		judged.DryRun = true
-		answer, err := c.api.Do(c.context, judged, &removed)
+		answer, err := c.ask(judged, &removed)
 		if err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func (c *call) removeMatching() error {
 	r := manageclient.Request{Method: http.MethodDelete, Path: attestapi.PathRegistrations, DryRun: true,
 		Query: url.Values{"package": {c.value()[:at]}, "older_than": {c.value()[at+1:]}}}
 	var matched attestapi.Registrations
-	answer, err := c.api.Do(c.context, r, &matched)
+	answer, err := c.ask(r, &matched)
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (c *call) removeMatching() error {
 	}
 	r.DryRun, r.IfMatch = false, answer.Tag
 	var removed attestapi.Registrations
-	if answer, err = c.api.Do(c.context, r, &removed); err != nil {
+	if answer, err = c.ask(r, &removed); err != nil {
 		return whenStale(err)
 	}
 	if c.printIfJSON(answer) {

@@ -20,6 +20,7 @@ func sdkVerb() verb {
 			{option{"getLibrary", "FILE", "write an SDK library into a file: .aar Android, .zip iOS, any other Go"}, nil, []string{"libraryID"}, (*call).getLibrary},
 			{option{"listLibraries", "", "the account's SDK libraries, the latest first"}, nil, nil, (*call).listLibraries},
 			{option{"newLibrary", "", "make a new one, with a key of its own"}, nil, nil, (*call).newLibrary},
+			{option{"removeLibrary", "N", "remove one that no registered app uses; asks first; admin"}, nil, nil, (*call).removeLibrary},
 		},
 		options: []option{{"libraryID", "N", "which one; default: the latest of the platform"}},
 	}
@@ -100,5 +101,16 @@ func (c *call) newLibrary() error {
 		return c.printDocument(library)
 	}
 	c.done(answer, nil, "new %s SDK library %s(%s)", library.Platform, library.Version, library.ID)
+	return nil
+}
+
+func (c *call) removeLibrary() error {
+	var changed attestapi.Changed
+	answer, err := c.changeConfirmed("removing the SDK library", manageclient.Request{Method: http.MethodDelete, Path: attestapi.PathSDKLibraries,
+		Query: url.Values{"id": {c.value()}}}, &changed)
+	if err != nil {
+		return err
+	}
+	c.done(answer, changed.Notes, "removed SDK library %s", c.value())
 	return nil
 }

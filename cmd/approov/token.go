@@ -40,7 +40,7 @@ func (c *call) checkToken() error {
 		text = strings.TrimSpace(string(read))
 	}
 	var checked attestapi.CheckedToken
-	answer, err := c.api.Do(c.context, manageclient.Request{Method: http.MethodPost, Path: attestapi.PathCheckToken,
+	answer, err := c.ask(manageclient.Request{Method: http.MethodPost, Path: attestapi.PathCheckToken,
 		Body: attestapi.CheckToken{Token: text}}, &checked)
 	if err != nil {
 		return while{err, "checking the token"}
