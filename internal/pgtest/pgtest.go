@@ -34,14 +34,17 @@ const (
 // Main runs a package's tests and then whatever ends, in this order, the servers of this process and the process:
 //
 //	func TestMain(m *testing.M) { pgtest.Main(m) }
-func Main(m *testing.M) {
-	status := m.Run()
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is Main for a TestMain that has more to end: it returns the process's status.
+func Run(m *testing.M) (status int) {
+	status = m.Run()
 	shared.mu.Lock()
 	if shared.server != nil {
 		shared.server.destroy()
 	}
 	shared.mu.Unlock()
-	os.Exit(status)
+	return status
 }
 
 // shared is the server of this process.
