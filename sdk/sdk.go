@@ -15,8 +15,10 @@ package sdk
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -62,10 +64,12 @@ type Config struct {
 	Roots *x509.CertPool
 }
 
-// String and the like show nothing that matters.
-func (c Config) String() string       { return "sdk.Config" }
-func (c Config) GoString() string     { return c.String() }
-func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+// String and the like show nothing that matters. Format is for fmt, which does not ask for String with every verb.
+func (c Config) String() string               { return "sdk.Config" }
+func (c Config) GoString() string             { return c.String() }
+func (c Config) LogValue() slog.Value         { return slog.StringValue(c.String()) }
+func (c Config) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, c.String()) }
+func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(c.String()) }
 
 // Client is the SDK at work. It may be used by any number of goroutines. All methods of a nil Client, and of one that
 // is closed, say NotInitialized.
@@ -229,8 +233,6 @@ func (c *Client) String() string {
 	}
 	return fmt.Sprintf("sdk.Client %s, %s, %s, %s", c.initial.Account, c.pkg, c.library, c.deviceID)
 }
-func (c *Client) GoString() string     { return c.String() }
-func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
-
-// Format is for fmt, whatever the verb: fmt does not ask for String in all of them.
-func (c *Client) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.String())) }
+func (c *Client) GoString() string           { return c.String() }
+func (c *Client) LogValue() slog.Value       { return slog.StringValue(c.String()) }
+func (c *Client) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }

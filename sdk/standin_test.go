@@ -120,9 +120,12 @@ func (n *network) add(name string, handler http.Handler) *host {
 }
 
 func (n *network) dial(ctx context.Context, _, address string) (net.Conn, error) {
-	name, _, _ := net.SplitHostPort(address)
+	name, port, _ := net.SplitHostPort(address)
 	n.mu.Lock()
 	h := n.hosts[name]
+	if port == "80" {
+		h = n.hosts[address]
+	}
 	n.mu.Unlock()
 	if h == nil {
 		return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}}

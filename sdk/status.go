@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 )
 
@@ -136,8 +137,9 @@ func (r Result) String() string {
 	return r.Status.String()
 }
 
-// GoString, LogValue and MarshalJSON show what String shows.
-func (r Result) GoString() string             { return "sdk.Result{" + r.String() + "}" }
+// GoString, Format, LogValue and MarshalJSON show what String shows.
+func (r Result) GoString() string             { return r.String() }
+func (r Result) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, r.String()) }
 func (r Result) LogValue() slog.Value         { return slog.StringValue(r.String()) }
 func (r Result) MarshalJSON() ([]byte, error) { return json.Marshal(r.String()) }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -217,9 +218,9 @@ func (t *Transport) CloseIdleConnections() {
 	}
 }
 
-// String and the like are for logs.
-func (t *Transport) String() string   { return "sdk.Transport" }
-func (t *Transport) GoString() string { return t.String() }
+// String and Format are for logs.
+func (t *Transport) String() string             { return "sdk.Transport" }
+func (t *Transport) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String()) }
 
 // repinEvery is how often connections that fail for their pins lead to a look for new pins.
 const repinEvery = 10 * time.Second
