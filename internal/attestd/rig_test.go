@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 			os.Exit(app(os.Args[2:]))
 		}
 	}
-	status := pgtest.Run(m)
+	status := pgtest.Tests{M: m}.Run()
 	removeBuilt()
 	os.Exit(status)
 }

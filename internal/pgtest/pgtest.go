@@ -31,20 +31,24 @@ const (
 	startTime = 60 * time.Second
 )
 
-// Main runs a package's tests and then whatever ends, in this order, the servers of this process and the process:
+// Main runs a package's tests, ends the servers of this process, and exits:
 //
 //	func TestMain(m *testing.M) { pgtest.Main(m) }
-func Main(m *testing.M) { os.Exit(Run(m)) }
+func Main(m *testing.M) { os.Exit(Tests{m}.Run()) }
 
-// Run is Main for a TestMain that has more to end: it returns the process's status.
-func Run(m *testing.M) (status int) {
-	status = m.Run()
-	shared.mu.Lock()
-	if shared.server != nil {
-		shared.server.destroy()
-	}
-	shared.mu.Unlock()
-	return status
+// Tests are a package's tests, for those who do more in TestMain: goleak.VerifyTestMain(pgtest.Tests{m}).
+type Tests struct{ *testing.M }
+
+// Run runs the tests and ends the servers of this process.
+func (t Tests) Run() int {
+	defer func() {
+		shared.mu.Lock()
+		defer shared.mu.Unlock()
+		if shared.server != nil {
+			shared.server.destroy()
+		}
+	}()
+	return t.M.Run()
 }
 
 // shared is the server of this process.
@@ -255,30 +259,37 @@ func (s *Server) Database(t testing.TB) string {
 	return s.URL(name)
 }
 
-// Bytes are all bytes of the cluster's files, after everything has been written to them.
-func (s *Server) Bytes(t testing.TB) []byte {
+// Bytes are all bytes of the files of the database at a URL, and of the server's log of writes, after everything has
+// been written to them.
+func (s *Server) Bytes(t testing.TB, url string) []byte {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
-	c, err := pgx.Connect(ctx, s.URL("postgres"))
+	c, err := pgx.Connect(ctx, url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close(ctx)
+	var database string
+	if err := c.QueryRow(ctx, "SELECT oid::text FROM pg_database WHERE datname = current_database()").Scan(&database); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := c.Exec(ctx, "CHECKPOINT"); err != nil {
 		t.Fatal(err)
 	}
 	var all []byte
-	err = filepath.WalkDir(s.data(), func(path string, entry os.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
+	for _, folder := range []string{filepath.Join("base", database), "pg_wal"} {
+		err := filepath.WalkDir(filepath.Join(s.data(), folder), func(path string, entry os.DirEntry, err error) error {
+			if err != nil || !entry.Type().IsRegular() {
+				return ignoreGone(err)
+			}
+			text, err := os.ReadFile(path)
+			all = append(all, text...)
 			return ignoreGone(err)
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		text, err := os.ReadFile(path)
-		all = append(all, text...)
-		return ignoreGone(err)
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	return all
 }

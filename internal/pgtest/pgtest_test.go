@@ -43,7 +43,7 @@ func TestDatabase(t *testing.T) {
 		}
 	}
 	query(t, one, "INSERT INTO things VALUES ('found on the disk')")
-	if !strings.Contains(string(s.Bytes(t)), "found on the disk") {
+	if !strings.Contains(string(s.Bytes(t, one)), "found on the disk") {
 		t.Error("got no trace of a row on the disk")
 	}
 }

@@ -34,8 +34,8 @@ import (
 // Limits of time. One is the server's and the others ours, for a server that cannot keep its own.
 const (
 	connectTime   = 2 * time.Second
-	statementTime = 2 * time.Second         // statement_timeout
-	answerTime    = 2500 * time.Millisecond // for one step: beginning, a statement with its rows, committing
+	statementTime = 1500 * time.Millisecond // statement_timeout
+	answerTime    = 2 * time.Second         // for one step: beginning, a statement with its rows, committing
 	idleTime      = 30 * time.Second        // idle_in_transaction_session_timeout: a process that hangs frees its locks
 )
 

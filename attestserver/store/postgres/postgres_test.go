@@ -11,15 +11,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Tests{M: m}) }
 
 func TestStore(t *testing.T) {
 	server := pgtest.Shared(t)
-	before := goleak.IgnoreCurrent() // the server's
 	storetest.Run(t, func(t *testing.T) storetest.Database {
 		return database(server, server.Database(t))
 	})
-	goleak.VerifyNone(t, before)
 }
 
 // database is the database at a URL as storetest wants it.
@@ -32,6 +30,6 @@ func database(server *pgtest.Server, url string) storetest.Database {
 			}
 			return s, nil
 		},
-		Bytes: func(t *testing.T) []byte { return server.Bytes(t) },
+		Bytes: func(t *testing.T) []byte { return server.Bytes(t, url) },
 	}
 }
