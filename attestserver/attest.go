@@ -64,17 +64,19 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body []byte, id 
 	if err != nil {
 		return q.Account, err
 	}
+	w.Header().Set(attestapi.HeaderMAC, attestapi.ResponseMAC(f.key, q.Nonce, q.DeviceID, mac, http.StatusOK, response))
+	writeBody(w, "application/json", response)
+	_ = http.NewResponseController(w).Flush() // now, so that the answer does not come later for the line that a failure is logged with
 	s.metrics.attested(c, &q, f, flags, pass)
 	if !pass {
 		s.tellFailed(r.Context(), c, &q, flags, id, now)
 	}
-	w.Header().Set(attestapi.HeaderMAC, attestapi.ResponseMAC(f.key, q.Nonce, q.DeviceID, mac, http.StatusOK, response))
-	writeBody(w, "application/json", response)
 	return q.Account, nil
 }
 
 // spend consumes the nonce, once and for all, whatever else is wrong with the request. Only a nonce that this account
-// has made for this device, and that has not expired, reaches the store.
+// has made for this device, and that has not expired, reaches the store. Any other is answered sooner, which tells
+// nobody more than that they made it up.
 func (s *Server) spend(ctx context.Context, c *compiled, q *attestapi.AttestRequest, f *finding, now time.Time) error {
 	n, ok := c.nonces.open(q.Nonce, q.DeviceID, now)
 	if ok {

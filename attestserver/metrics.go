@@ -1,8 +1,6 @@
 package attestserver
 
 import (
-	"strings"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/approovgate/approovgate/attestapi"
@@ -113,7 +111,7 @@ const maxCallsCounted = 1_000_000
 
 // refused counts an attestation whose body could not even be read.
 func (m *metrics) refused(path string) {
-	if strings.EqualFold(path, attestapi.PathAttest) {
+	if path == attestapi.PathAttest {
 		m.attestations.WithLabelValues("", "error").Inc()
 	}
 }
