@@ -11,8 +11,8 @@ import (
 	"github.com/approovgate/approovgate/attestserver/account"
 )
 
-// conditions are what every change takes besides what it changes.
-type conditions struct {
+// Conditions are what every change takes besides what it changes. The name is exported for huma, which overlooks others.
+type Conditions struct {
 	IfMatch string `header:"If-Match" doc:"Make the change only if the account still has the version of this ETag."`
 	DryRun  bool   `query:"dry_run" doc:"Judge and answer as always, and change nothing."`
 }
@@ -28,18 +28,18 @@ func answered[T any](a *account.Account, body T) *answer[T] {
 }
 
 // changed answers with nothing but that it was done.
-func changed(a *account.Account, c conditions, notes ...string) *answer[attestapi.Changed] {
+func changed(a *account.Account, c Conditions, notes ...string) *answer[attestapi.Changed] {
 	return answered(a, change(a, c, notes))
 }
 
-func change(a *account.Account, c conditions, notes []string) attestapi.Changed {
+func change(a *account.Account, c Conditions, notes []string) attestapi.Changed {
 	return attestapi.Changed{Version: a.Version, DryRun: c.DryRun, Notes: notes}
 }
 
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
 // matches reports whether a version is one of those in If-Match (RFC 9110 §13.1.1).
-func (c conditions) matches(version int64) bool {
+func (c Conditions) matches(version int64) bool {
 	if c.IfMatch == "" || strings.TrimSpace(c.IfMatch) == "*" {
 		return true
 	}
@@ -56,7 +56,7 @@ var errTried = errors.New("manage: this was a dry run")
 
 // change makes a change of the account, and returns it as it is then. f may be called more than once, each time with
 // the account as it is: what f leaves in variables is of the last time.
-func (a *API) change(ctx context.Context, c conditions, f func(acc *account.Account, by account.Actor, at time.Time) error) (*account.Account, error) {
+func (a *API) change(ctx context.Context, c Conditions, f func(acc *account.Account, by account.Actor, at time.Time) error) (*account.Account, error) {
 	r := requestOf(ctx)
 	var tried *account.Account
 	after, err := a.o.Store.Change(ctx, r.account.Name, func(acc *account.Account) error {

@@ -27,7 +27,7 @@ func (a *API) listDevices(ctx context.Context, _ *nothing) (*answer[attestapi.De
 }
 
 type setDevice struct {
-	conditions
+	Conditions
 	Body attestapi.Device
 }
 
@@ -39,26 +39,26 @@ func (a *API) setDevice(ctx context.Context, in *setDevice) (*answer[attestapi.C
 			return nil, problemOf(err)
 		}
 	}
-	acc, err := a.change(ctx, in.conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
 		return acc.SetDevice(by, at, d)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return changed(acc, in.conditions), nil
+	return changed(acc, in.Conditions), nil
 }
 
 type removeDevice struct {
-	conditions
+	Conditions
 	DeviceID string `query:"did" required:"true"`
 }
 
 func (a *API) removeDevice(ctx context.Context, in *removeDevice) (*answer[attestapi.Changed], error) {
-	acc, err := a.change(ctx, in.conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
 		return acc.RemoveDevice(by, at, in.DeviceID)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return changed(acc, in.conditions), nil
+	return changed(acc, in.Conditions), nil
 }

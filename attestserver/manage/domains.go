@@ -30,7 +30,7 @@ func (a *API) listDomains(ctx context.Context, _ *nothing) (*answer[attestapi.Do
 }
 
 type addDomain struct {
-	conditions
+	Conditions
 	Body attestapi.APIDomain
 }
 
@@ -39,7 +39,7 @@ const demoNote = "changes of the demonstration domain are ignored"
 
 func (a *API) addDomain(ctx context.Context, in *addDomain) (*answer[attestapi.Changed], error) {
 	var notes []string
-	acc, err := a.change(ctx, in.conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
 		notes = nil
 		if _, err := acc.Domain(acc.DemoDomain); err == nil && strings.EqualFold(in.Body.Domain, acc.DemoDomain) {
 			notes = []string{demoNote}
@@ -51,20 +51,20 @@ func (a *API) addDomain(ctx context.Context, in *addDomain) (*answer[attestapi.C
 	if err != nil {
 		return nil, err
 	}
-	return changed(acc, in.conditions, notes...), nil
+	return changed(acc, in.Conditions, notes...), nil
 }
 
 type removeDomain struct {
-	conditions
+	Conditions
 	Domain string `query:"domain" required:"true"`
 }
 
 func (a *API) removeDomain(ctx context.Context, in *removeDomain) (*answer[attestapi.Changed], error) {
-	acc, err := a.change(ctx, in.conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
 		return acc.RemoveDomain(by, at, in.Domain)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return changed(acc, in.conditions), nil
+	return changed(acc, in.Conditions), nil
 }

@@ -49,12 +49,12 @@ func gatewayMode(acc *account.Account, gates []string, at time.Time) (attestapi.
 }
 
 type setGateway struct {
-	conditions
+	Conditions
 	Body attestapi.GatewayMode
 }
 
 func (a *API) setGateway(ctx context.Context, in *setGateway) (*answer[attestapi.GatewayMode], error) {
-	acc, err := a.change(ctx, in.conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
 		return acc.SetControl(by, at, in.Body.Gates, account.Override{
 			Mode: in.Body.Mode, Routes: in.Body.Routes, For: in.Body.For, Until: in.Body.Until, Reason: in.Body.Reason,
 		})

@@ -30,7 +30,7 @@ func keysetOf(acc *account.Account) (*answer[attestapi.Keyset], error) {
 }
 
 type addKey struct {
-	conditions
+	Conditions
 	Body attestapi.NewKey
 }
 
@@ -39,7 +39,7 @@ func (a *API) addKey(ctx context.Context, in *addKey) (*answer[attestapi.Keyset]
 	if err != nil {
 		return nil, problemOf(err)
 	}
-	acc, err := a.change(ctx, in.conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
 		return acc.AddKey(by, at, pair)
 	})
 	if err != nil {
@@ -52,16 +52,16 @@ func (a *API) addKey(ctx context.Context, in *addKey) (*answer[attestapi.Keyset]
 }
 
 type removeKey struct {
-	conditions
+	Conditions
 	ID string `query:"kid" required:"true"`
 }
 
 func (a *API) removeKey(ctx context.Context, in *removeKey) (*answer[attestapi.Changed], error) {
-	acc, err := a.change(ctx, in.conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
 		return acc.RemoveKey(by, at, in.ID)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return changed(acc, in.conditions), nil
+	return changed(acc, in.Conditions), nil
 }

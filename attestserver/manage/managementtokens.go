@@ -35,14 +35,14 @@ func (a *API) listTokens(ctx context.Context, _ *nothing) (*answer[attestapi.Man
 }
 
 type addToken struct {
-	conditions
+	Conditions
 	Body attestapi.NewManagementToken
 }
 
 func (a *API) addToken(ctx context.Context, in *addToken) (*answer[attestapi.ManagementToken], error) {
 	var made account.ManagementToken
 	var text string
-	acc, err := a.change(ctx, in.conditions, func(acc *account.Account, by account.Actor, at time.Time) (err error) {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) (err error) {
 		made, text, err = acc.AddToken(by, at, a.o.Rand, account.NewToken{
 			Email: in.Body.Email, Name: in.Body.Name, Role: account.Role(in.Body.Role), Lifetime: in.Body.Lifetime,
 		})
@@ -60,7 +60,7 @@ func (a *API) addToken(ctx context.Context, in *addToken) (*answer[attestapi.Man
 }
 
 type revokeToken struct {
-	conditions
+	Conditions
 	ID   string `query:"id" doc:"Of the token, as the list has it."`
 	Text string `query:"token" doc:"In place of id: the whole token."`
 }
@@ -69,11 +69,11 @@ func (a *API) revokeToken(ctx context.Context, in *revokeToken) (*answer[attesta
 	if (in.ID == "") == (in.Text == "") {
 		return nil, newProblem(attestapi.CodeInvalid, 0, "the query must have either id or token")
 	}
-	acc, err := a.change(ctx, in.conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
 		return acc.RevokeToken(by, at, in.ID+in.Text)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return changed(acc, in.conditions), nil
+	return changed(acc, in.Conditions), nil
 }

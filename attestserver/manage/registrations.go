@@ -39,7 +39,7 @@ func registrations(acc *account.Account, live []account.Registration) []attestap
 }
 
 type addRegistration struct {
-	conditions
+	Conditions
 	Body attestapi.NewRegistration
 }
 
@@ -49,7 +49,7 @@ func (a *API) addRegistration(ctx context.Context, in *addRegistration) (*answer
 		return nil, problemOf(err)
 	}
 	var made account.Registration
-	acc, err := a.change(ctx, in.conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
 		made, err = acc.AddRegistration(by, at, account.Registration{
 			Digest: digest, Package: in.Body.Package, Version: in.Body.Version, Library: in.Body.Library,
 		}, in.Body.Lifetime)
@@ -63,12 +63,12 @@ func (a *API) addRegistration(ctx context.Context, in *addRegistration) (*answer
 		notes = append(notes, fmt.Sprintf("note: newer version %s of the Approov %s SDK is available", latest.Version, latest.Platform))
 	}
 	return answered(acc, attestapi.Registered{
-		Changed: change(acc, in.conditions, notes), Registration: registrations(acc, []account.Registration{made})[0],
+		Changed: change(acc, in.Conditions, notes), Registration: registrations(acc, []account.Registration{made})[0],
 	}), nil
 }
 
 type removeRegistrations struct {
-	conditions
+	Conditions
 	Signature string `query:"signature" doc:"Of the one registration to remove."`
 	Package   string `query:"package" doc:"All of this package, older than older_than."`
 	OlderThan string `query:"older_than" doc:"A duration, such as 30d, since they were last registered."`
@@ -80,7 +80,7 @@ func (a *API) removeRegistrations(ctx context.Context, in *removeRegistrations) 
 		return nil, newProblem(attestapi.CodeInvalid, 0, "the query must have either signature, or package and older_than")
 	}
 	var removed []account.Registration
-	acc, err := a.change(ctx, in.conditions, func(acc *account.Account, by account.Actor, at time.Time) (err error) {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) (err error) {
 		if one {
 			var r account.Registration
 			r, err = acc.RemoveRegistration(by, at, in.Signature)
@@ -93,5 +93,5 @@ func (a *API) removeRegistrations(ctx context.Context, in *removeRegistrations) 
 	if err != nil {
 		return nil, err
 	}
-	return answered(acc, attestapi.Registrations{Changed: change(acc, in.conditions, nil), Registrations: registrations(acc, removed)}), nil
+	return answered(acc, attestapi.Registrations{Changed: change(acc, in.Conditions, nil), Registrations: registrations(acc, removed)}), nil
 }

@@ -43,13 +43,13 @@ func (a *API) listLibraries(ctx context.Context, _ *nothing) (*answer[attestapi.
 }
 
 type addLibrary struct {
-	conditions
+	Conditions
 	Body attestapi.NewLibraryOrder
 }
 
 func (a *API) addLibrary(ctx context.Context, in *addLibrary) (*answer[attestapi.SDKLibrary], error) {
 	var made account.Library
-	acc, err := a.change(ctx, in.conditions, func(acc *account.Account, by account.Actor, at time.Time) (err error) {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) (err error) {
 		made, err = acc.AddLibrary(by, at, a.o.Rand, in.Body.Platform, in.Body.Version)
 		return err
 	})
@@ -64,18 +64,18 @@ func (a *API) addLibrary(ctx context.Context, in *addLibrary) (*answer[attestapi
 }
 
 type removeLibrary struct {
-	conditions
+	Conditions
 	ID string `query:"id" required:"true"`
 }
 
 func (a *API) removeLibrary(ctx context.Context, in *removeLibrary) (*answer[attestapi.Changed], error) {
-	acc, err := a.change(ctx, in.conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
 		return acc.RemoveLibrary(by, at, in.ID)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return changed(acc, in.conditions), nil
+	return changed(acc, in.Conditions), nil
 }
 
 type readLibrary struct {

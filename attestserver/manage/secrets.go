@@ -32,10 +32,10 @@ func secretOf(acc *account.Account, by account.Actor) (*answer[attestapi.Secret]
 	return answered(acc, attestapi.Secret{Secret: text}), nil
 }
 
-type updateSecret struct{ conditions }
+type updateSecret struct{ Conditions }
 
 func (a *API) updateSecret(ctx context.Context, in *updateSecret) (*answer[attestapi.Secret], error) {
-	acc, err := a.change(ctx, in.conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
 		return acc.UpdateSecret(by, at, a.o.Rand)
 	})
 	if err != nil {
@@ -48,7 +48,7 @@ func (a *API) updateSecret(ctx context.Context, in *updateSecret) (*answer[attes
 }
 
 type importSecret struct {
-	conditions
+	Conditions
 	Body attestapi.Secret
 }
 
@@ -58,11 +58,11 @@ func (a *API) importSecret(ctx context.Context, in *importSecret) (*answer[attes
 	if err != nil {
 		return nil, newProblem(attestapi.CodeInvalid, 0, "secret: it is not base64; give the text that the service it comes from prints")
 	}
-	acc, err := a.change(ctx, in.conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
 		return acc.ImportSecret(by, at, secret)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return changed(acc, in.conditions), nil
+	return changed(acc, in.Conditions), nil
 }

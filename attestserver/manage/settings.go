@@ -24,7 +24,7 @@ func (a *API) readPolicy(ctx context.Context, _ *nothing) (*answer[attestapi.Pol
 }
 
 type setPolicy struct {
-	conditions
+	Conditions
 	Body attestapi.PolicySetting
 }
 
@@ -33,13 +33,13 @@ func (a *API) setPolicy(ctx context.Context, in *setPolicy) (*answer[attestapi.C
 	if err != nil {
 		return nil, problemOf(err)
 	}
-	acc, err := a.change(ctx, in.conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
 		return acc.SetPolicy(by, at, p)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return changed(acc, in.conditions, policyNotes(p)...), nil
+	return changed(acc, in.Conditions, policyNotes(p)...), nil
 }
 
 // policyNotes warn of what the manual advises against for a whole account ("Rejection Policies", "Annotation Results").
@@ -62,16 +62,16 @@ func (a *API) readIPTracking(ctx context.Context, _ *nothing) (*answer[attestapi
 }
 
 type setIPTracking struct {
-	conditions
+	Conditions
 	Body attestapi.IPTrackingSetting
 }
 
 func (a *API) setIPTracking(ctx context.Context, in *setIPTracking) (*answer[attestapi.Changed], error) {
-	acc, err := a.change(ctx, in.conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
 		return acc.SetIPTracking(by, at, account.IPTracking(in.Body.Tracking))
 	})
 	if err != nil {
 		return nil, err
 	}
-	return changed(acc, in.conditions), nil
+	return changed(acc, in.Conditions), nil
 }

@@ -42,13 +42,13 @@ func issued(acc *account.Account, d account.Domain, made account.Handmade) (*ans
 }
 
 type longLivedToken struct {
-	conditions
+	Conditions
 	Body attestapi.LongLivedToken
 }
 
 func (a *API) longLivedToken(ctx context.Context, in *longLivedToken) (*answer[attestapi.IssuedToken], error) {
 	var made account.Handmade
-	acc, err := a.change(ctx, in.conditions, func(acc *account.Account, by account.Actor, at time.Time) (err error) {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) (err error) {
 		made, err = acc.LongLivedToken(by, at, in.Body.Name, in.Body.Lifetime)
 		return err
 	})
