@@ -11,7 +11,7 @@ import (
 	"github.com/approovgate/approovgate/attestserver/account"
 )
 
-// Conditions are what every change takes besides what it changes.
+// Conditions are what every change takes besides what it changes. The name is exported for huma, which overlooks others.
 type Conditions struct {
 	IfMatch string `header:"If-Match" doc:"Make the change only if the account still has the version of this ETag."`
 	DryRun  bool   `query:"dry_run" doc:"Judge and answer as always, and change nothing."`

@@ -3,6 +3,8 @@ package manage_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -117,7 +119,7 @@ type rig struct {
 	admin, dev, gateway string
 	log                 *lockedBuffer
 	at                  time.Time
-	seen                *lockedBuffer // everything that was answered
+	problems            *lockedBuffer // every problem that was answered
 }
 
 func newRig(t testing.TB, change ...func(*manage.Options)) *rig {
@@ -136,7 +138,7 @@ func newRig(t testing.TB, change ...func(*manage.Options)) *rig {
 		t.Fatal(err)
 	}
 	acc.Entries = nil
-	r := &rig{t: t, store: &memory{account: acc}, admin: tokens.Admin(), dev: tokens.Dev(), gateway: gateway, log: &lockedBuffer{}, seen: &lockedBuffer{}, at: noon}
+	r := &rig{t: t, store: &memory{account: acc}, admin: tokens.Admin(), dev: tokens.Dev(), gateway: gateway, log: &lockedBuffer{}, problems: &lockedBuffer{}, at: noon}
 	o := manage.Options{
 		Store: r.store, Accounts: r.store, Now: func() time.Time { return r.at }, Version: "1.2.3",
 		Log:   slog.New(slog.NewTextHandler(r.log, nil)),
@@ -146,7 +148,42 @@ func newRig(t testing.TB, change ...func(*manage.Options)) *rig {
 		f(&o)
 	}
 	r.api = manage.New(o)
+	t.Cleanup(func() { r.noSecrets(tokens.Admin(), tokens.Dev(), gateway) })
 	return r
+}
+
+// noSecrets sees to it that neither the log nor a problem holds a secret of the account or a management token, in
+// whatever form.
+func (r *rig) noSecrets(texts ...string) {
+	acc := r.store.now()
+	for _, k := range acc.Keys {
+		raw := k.Material.Bytes()
+		texts = append(texts, string(raw), base64.StdEncoding.EncodeToString(raw), base64.RawURLEncoding.EncodeToString(raw), hex.EncodeToString(raw))
+	}
+	for _, l := range acc.Libraries {
+		texts = append(texts, base64.StdEncoding.EncodeToString(l.Key.Bytes()), hex.EncodeToString(l.Key.Bytes()))
+	}
+	texts = append(texts, "eyJ", importedSecret) // every token begins so
+	for name, said := range map[string]string{"log": r.log.String(), "problems": r.problems.String()} {
+		for _, text := range texts {
+			if strings.Contains(said, text) {
+				r.t.Errorf("the %s: it holds a secret: %.20s…", name, text)
+			}
+		}
+	}
+}
+
+// importedSecret is a token secret that tests import: 64 bytes.
+const importedSecret = "bW92ZWQgICBtb3ZlZCAgIG1vdmVkICAgbW92ZWQgICBtb3ZlZCAgIG1vdmVkICAgbW92ZWQgICBtb3ZlZCAgIA=="
+
+// unchanged does something and sees to it that the account is as before.
+func (r *rig) unchanged(name string, do func()) {
+	r.t.Helper()
+	before := r.store.now()
+	do()
+	if after := r.store.now(); !reflect.DeepEqual(after, before) {
+		r.t.Errorf("%s: the account has changed:\n%+v\n%+v", name, before, after)
+	}
 }
 
 // got is an answer.
@@ -183,7 +220,9 @@ func (r *rig) ask(token, method, target string, body any, header ...string) got 
 	}
 	w := httptest.NewRecorder()
 	r.api.ServeHTTP(w, q)
-	fmt.Fprintf(r.seen, "%s %s → %d %s\n", method, target, w.Code, w.Body.String())
+	if w.Code >= 400 {
+		fmt.Fprintln(r.problems, w.Body.String())
+	}
 	return got{w.Code, w.Header(), w.Body.String()}
 }
 
@@ -195,6 +234,7 @@ func (r *rig) must(token, method, target string, body, out any, header ...string
 		r.t.Fatalf("%s %s: got %d %s, want 200", method, target, g.status, g.body)
 	}
 	if out != nil {
+		reflect.ValueOf(out).Elem().SetZero()
 		decoder := json.NewDecoder(strings.NewReader(g.body))
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(out); err != nil {
