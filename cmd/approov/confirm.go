@@ -23,13 +23,13 @@ func (c *call) confirm(what string) error {
 	fmt.Fprintf(c.stderr, "WARNING: %s will have an immediate impact on your apps in production. If you wish to continue then please enter YES and return: ", what)
 	line, err := bufio.NewReader(io.LimitReader(c.stdin, longestAnswer)).ReadString('\n')
 	if !c.terminal || err != nil {
-		fmt.Fprintln(c.stderr) // nobody has pressed return
+		fmt.Fprintln(c.stderr) // nobody has pressed return: /dev/null counts as a terminal, too
 	}
 	answer := strings.TrimRight(line, "\r\n")
 	switch {
 	case answer == "YES":
 		return nil
-	case line == "" && !c.terminal:
+	case line == "":
 		return errors.New("not confirmed, so nothing was changed: standard input is empty; type YES, pipe it in, or give -yes")
 	}
 	return errors.New("not confirmed, so nothing was changed: only YES, in capitals, goes on")

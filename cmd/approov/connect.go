@@ -20,7 +20,7 @@ const (
 // connect makes a client out of the token's file, the server's address and the file of authorities; each may be empty.
 func (c *console) connect(tokenFile, server, authorities string) (*manageclient.Client, error) {
 	if server == "" {
-		server = c.getenv(serverEnv)
+		server = strings.TrimSpace(c.getenv(serverEnv))
 	}
 	if server == "" {
 		server = defaultServer

@@ -11,6 +11,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -62,11 +63,31 @@ func (c *console) run(args []string) int {
 		fmt.Fprint(c.stderr, usage())
 		return exitUsage
 	}
+	out := &watched{to: c.stdout}
+	c.stdout = out
 	err := c.dispatch(args)
+	if out.err != nil && (err == nil || errors.Is(err, errNegative)) {
+		err = out.err
+	}
 	if err == nil {
 		return exitOK
 	}
 	return c.failed(err)
+}
+
+// watched remembers that something could not be written: a secret that is lost on a full disk must not look like one
+// that was printed.
+type watched struct {
+	to  io.Writer
+	err error
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	n, err := w.to.Write(p)
+	if err != nil && w.err == nil {
+		w.err = fmt.Errorf("standard output: %w; what was to be printed is lost", err)
+	}
+	return n, err
 }
 
 func (c *console) dispatch(args []string) error {

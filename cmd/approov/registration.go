@@ -50,6 +50,9 @@ func (c *call) addRegistration() error {
 		text += ", expires " + c.timeText(done.Registration.Expires)
 	}
 	c.done(answer, done.Notes, "%s", text)
+	if err := c.warnOfConfig(c.value()); err != nil { // the app is registered all the same
+		c.note("note: whether the SDK configuration in the app is current was not checked: %v", err)
+	}
 	return nil
 }
 

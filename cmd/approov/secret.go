@@ -51,7 +51,10 @@ func (c *call) updateSecret() error {
 		c.say("dry run, nothing was changed")
 		return nil
 	case c.has("file"):
-		return c.secretFile(secret.Secret, "new Approov token secret")
+		if err := c.secretFile(secret.Secret, "new Approov token secret"); err != nil {
+			return fmt.Errorf("%w; the new Approov token secret is in force all the same: approov secret -get", err)
+		}
+		return nil
 	}
 	c.say("new Approov token secret is %s", secret.Secret)
 	return nil
@@ -60,18 +63,13 @@ func (c *call) updateSecret() error {
 // secretFile writes a secret into the file that -file names.
 func (c *call) secretFile(secret, what string) error {
 	if err := source.Write(c.text("file"), []byte(secret+"\n")); err != nil {
-		return lost(err, what)
+		return err
 	}
 	if c.has("json") {
 		return c.printDocument(attestapi.Secret{})
 	}
 	c.say("%s written to %s", what, c.text("file"))
 	return nil
-}
-
-// lost is what to say when what the server has made could not be written.
-func lost(err error, what string) error {
-	return fmt.Errorf("%w; the %s is in force all the same", err, what)
 }
 
 func (c *call) importSecret() error {

@@ -11,8 +11,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/approovgate/approovgate/attestserver/account"
+	"github.com/approovgate/approovgate/attestserver/issue"
 )
 
 // standIn answers as a script says, so that a script can show the manual's own examples to the letter: their times,
@@ -31,13 +35,18 @@ type answer struct {
 
 // standInCommand starts a stand-in with the answers in a file, and has approov use it. A line of the file is a method,
 // a path with its query, a status and the body. A request that stands there several times is answered in that order,
-// and then like the last time. What does not stand there is answered with 500.
+// and then like the last time. What does not stand there is answered with 500. SDKCONFIG stands for an SDK
+// configuration of the account test-account.
 func standInCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: standin FILE")
 	}
 	s := &standIn{answers: map[string][]answer{}}
-	for _, line := range strings.Split(strings.TrimSpace(ts.ReadFile(args[0])), "\n") {
+	text := ts.ReadFile(args[0])
+	if strings.Contains(text, "SDKCONFIG") {
+		text = strings.ReplaceAll(text, "SDKCONFIG", sdkConfig(ts))
+	}
+	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
 		fields := strings.SplitN(line, " ", 4)
 		if len(fields) != 4 {
 			ts.Fatalf("%s: got the line %q, want METHOD PATH STATUS BODY", args[0], line)
@@ -68,6 +77,15 @@ func tlsCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(server.Close)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
 	ts.Setenv("APPROOV_SERVER", server.URL)
+}
+
+// sdkConfig is an SDK configuration of a fresh account.
+func sdkConfig(ts *testscript.TestScript) string {
+	a, _, err := account.New("test-account", nil, time.Now(), account.Network{Primary: []string{"https://attest.example.com"}})
+	ts.Check(err)
+	text, err := issue.Config(a, time.Now())
+	ts.Check(err)
+	return text
 }
 
 // standIns are the stand-ins of running scripts.

@@ -88,7 +88,11 @@ func (c *console) perform(v verb, args []string) error {
 		return err
 	}
 	defer parsed.api.Close()
-	return parsed.action.do(parsed)
+	err = parsed.action.do(parsed)
+	if _, says := errors.AsType[while](err); err != nil && !says {
+		err = while{err, "doing " + v.name + " -" + parsed.action.name}
+	}
+	return err
 }
 
 // flagValue notes a flag; given twice it is an error, because one of the two would be lost.
