@@ -7,7 +7,7 @@ STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # No C compiler is needed; the race detector alone asks for one.
 export CGO_ENABLED = 0
 
-.PHONY: help build test lint race race-caddy fuzz e2e e2e-long e2e-traefik reliability crosstalk bench bench-hosts bench-short caddy timing npm-oracle vectors traefik-bundle traefik
+.PHONY: help build test lint race race-caddy race-attest attest-long bench-attest fuzz e2e e2e-long e2e-traefik reliability crosstalk bench bench-hosts bench-short caddy timing npm-oracle vectors traefik-bundle traefik
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,16 @@ e2e-traefik: ## the plugin in Traefik's loader, and in real Traefik processes if
 
 race-caddy: ## run the tests of the Caddy module under the race detector: it compiles all of Caddy once more (minutes)
 	CGO_ENABLED=1 $(GO) test -race ./caddymodule
+
+race-attest: ## run the tests of the attestation service and the SDK under the race detector: it compiles SQLite once more (minutes)
+	CGO_ENABLED=1 $(GO) test -race -short ./attestserver/... ./sdk ./internal/manageclient
+
+attest-long: ## kill the attestation service 500 times under load, and attest a million times (Linux, 15 minutes)
+	APPROOVGATE_ATTEST=long $(GO) test -count=1 -timeout 60m -v -run 'Kill|Memory' ./internal/attestd
+
+bench-attest: ## measure attestations on SQLite and on PostgreSQL, and what the SDK's fetches take
+	$(GO) test -run '^$$' -bench Attestation -benchtime 20000x -count 3 ./internal/attestd
+	$(GO) test -run '^$$' -bench Fetch ./sdk
 
 e2e-long: ## the same, with a minute for each attack
 	cd internal/e2e && APPROOVGATE_ATTACK=60 $(GO) test -count=1 -timeout 60m -v ./...

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	defaultServer = "https://127.0.0.1:8484"
+	defaultServer = "http://127.0.0.1:8484"
 	serverEnv     = "APPROOV_SERVER"
 	tokenEnv      = "APPROOV_MANAGEMENT_TOKEN" // the token itself (manual, "Creating New Management Tokens")
 )

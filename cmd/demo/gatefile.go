@@ -27,10 +27,13 @@ policy:
   # Everything else needs a valid token.
 `
 
+// secretFile is the account's secret, which the gate and the attestation service share.
+const secretFile = "account.secret"
+
 // writeGateFile writes the gate's file and secret into dir and returns the file's path.
 func writeGateFile(dir string, a account, listen, upstream, status string) (string, error) {
 	secret := base64.StdEncoding.EncodeToString(a.secret)
-	if err := os.WriteFile(filepath.Join(dir, "account.secret"), []byte(secret+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, secretFile), []byte(secret+"\n"), 0o600); err != nil {
 		return "", err
 	}
 	path := filepath.Join(dir, "gate.yaml")

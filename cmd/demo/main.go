@@ -1,9 +1,9 @@
-// Command demo is the guided tour: a sample API, the gate in front of it and a token minter, all on
-// this machine. It walks through the interesting requests, shows what the gate makes of each, and then
-// stays up for more with curl.
+// Command demo is the guided tour: a sample API, the gate in front of it, the attestation service with an app that is
+// registered there, and a minter for tokens that no service would issue, all on this machine. It walks through the
+// interesting requests, shows what the gate makes of each, and then stays up for more with curl.
 //
 // It may import anything and is no example of how to run a gate: the minter gives tokens to whoever
-// asks. Start reading at steps.go, which is the tour.
+// asks. Start reading at steps.go, which is the tour, and attestation.go for where genuine tokens come from.
 package main
 
 import (
@@ -39,6 +39,9 @@ const (
 )
 
 func main() {
+	if status, played := play(os.Args); played {
+		os.Exit(status)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, paintFor(os.Stdout)))
@@ -101,6 +104,8 @@ func tour(ctx context.Context, f flags, stdout io.Writer, p painter) (ok bool, e
 // demo is what is running.
 type demo struct {
 	account                   account
+	attestation               *attestation
+	fetched                   tokens
 	api                       *legacyAPI
 	log                       *decisionLog
 	file                      string // the gate's
@@ -109,10 +114,10 @@ type demo struct {
 	wait                      func() // returns when everything has ended
 }
 
-// start starts the API, the minter and the gate. All of them end with ctx.
+// start starts the API, the minter, the gate and the attestation service. All of them end with ctx.
 func start(ctx context.Context, f flags, dir string) (*demo, error) {
 	d := &demo{account: newAccount(), api: &legacyAPI{}, log: &decisionLog{}}
-	ended := make(chan error, 3)
+	ended := make(chan error, 4)
 	var err error
 	if d.apiAddr, err = serve(ctx, f.api, defaultAPI, d.api, ended); err != nil {
 		return nil, fmt.Errorf("sample API: %w", err)
@@ -142,7 +147,22 @@ func start(ctx context.Context, f flags, dir string) (*demo, error) {
 			<-ended
 		}
 	}
+	if err := d.attest(ctx, dir, ended); err != nil {
+		return nil, err
+	}
 	return d, nil
+}
+
+// attest starts the attestation service, registers the app with it, and has tokens fetched.
+func (d *demo) attest(ctx context.Context, dir string, ended chan<- error) (err error) {
+	if d.attestation, err = startAttestation(ctx, dir, ended); err != nil {
+		return err
+	}
+	if err := d.attestation.register(ctx); err != nil {
+		return fmt.Errorf("register the app: %w", err)
+	}
+	d.fetched, err = d.attestation.fetch(ctx)
+	return err
 }
 
 // serve serves handler until ctx ends, which it reports on ended, and returns its address.

@@ -31,8 +31,8 @@ const (
 	mallory = "Bearer mallory"
 )
 
-// sections are the walk. Each token is minted once, for this walk.
-func sections(a account) ([]section, error) {
+// sections are the walk. Each token is minted once, for this walk; those in fetched come from the attestation service.
+func sections(a account, fetched tokens) ([]section, error) {
 	var failure error
 	mint := func(kind, bind string) string {
 		minted, err := a.token(kind, bind)
@@ -44,7 +44,14 @@ func sections(a account) ([]section, error) {
 	valid := mint("valid", "")
 	bound := mint("valid", alice)
 	failover := mint("failover", "")
+	const shapes = "GET /v1/shapes"
 	all := []section{
+		{"Attestation: what an app gets that fetches a token", []step{
+			ask("the registered app", shapes, "Approov-Token: "+fetched.genuine).passes(),
+			ask("a patched copy of it", shapes, "Approov-Token: "+fetched.patched).denied("signature_invalid", 401),
+			ask("somebody who sent the app's attestation again", shapes, "Approov-Token: "+fetched.replayed).denied("signature_invalid", 401),
+			ask("the registered app on a blacklisted device", shapes, "Approov-Token: "+fetched.blacklisted).denied("signature_invalid", 401),
+		}},
 		{"Tokens", tokenSteps(mint)},
 		{"Binding: the token belongs to one user", []step{
 			ask("token bound to this Authorization, with it", "POST /v1/transfers", bound, "Authorization: "+alice).passes(),

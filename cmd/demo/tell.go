@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"path/filepath"
 )
 
 // introduce says what is running.
@@ -13,12 +14,13 @@ func (d *demo) introduce(w io.Writer, p painter) {
 	fmt.Fprintf(w, "    %s\n", p.dim(fmt.Sprintf("%-12s%s", "gate file", d.file)))
 	fmt.Fprintf(w, "    %s\n", p.dim(fmt.Sprintf("%-12shttp://%s/ready and /metrics", "status", d.status)))
 	fmt.Fprintf(w, "    %s\n", p.dim(fmt.Sprintf("%-12sunix:%s, for approovgate status, bypass, …", "admin", adminSocket(d.file))))
-	fmt.Fprintf(w, "    %s\n", p.dim(fmt.Sprintf("%-12shttp://%s/token (stands for the attestation service; demo only)", "minter", d.minterAddr)))
+	fmt.Fprintf(w, "    %s\n", p.dim(fmt.Sprintf("%-12shttp://%s/token (tokens that no service would issue; demo only)", "minter", d.minterAddr)))
+	fmt.Fprintf(w, "    %s\n", p.dim(fmt.Sprintf("%-12shttp://%s, for approov and apps", "attestation", d.attestation.address)))
 }
 
 // walkAll sends every step, prints the table, and reports whether all came out as announced.
 func (d *demo) walkAll(out io.Writer, p painter) (bool, error) {
-	all, err := sections(d.account)
+	all, err := sections(d.account, d.fetched)
 	if err != nil {
 		return false, err
 	}
@@ -55,6 +57,8 @@ func (d *demo) invite(w io.Writer, p painter) {
 	fmt.Fprintf(w, "  %s\n", p.bold("Now you. Paste these into another terminal:"))
 	for _, c := range []struct{ what, args string }{
 		{"no token: 401", "/v1/shapes"},
+		{"a token that the app fetches, by attestation: 200", fmt.Sprintf("/v1/shapes -H \"Approov-Token: $(%s app %s)\"",
+			filepath.Join(d.attestation.dir, appFile), filepath.Join(d.attestation.dir, "phone-1"))},
 		{"a genuine token: 200", fmt.Sprintf("/v1/shapes -H \"Approov-Token: %s\"", mint(""))},
 		{"an expired token: 401", fmt.Sprintf("/v1/shapes -H \"Approov-Token: %s\"", mint("?type=expired"))},
 		{"a bound token with its user: 200", fmt.Sprintf("/v1/transfers -X POST -H 'Authorization: %s' -H \"Approov-Token: %s\"", alice, mint(bind))},

@@ -47,6 +47,27 @@ var arrows = map[string]struct{ packages, modules []string }{
 	"caddymodule":     {gateSide("internal/host", "internal/logline", "internal/testclock", "caddymodule"), anyModule},
 	"cmd/caddy":       {gateSide("internal/host", "internal/logline", "internal/testclock", "caddymodule"), anyModule},
 	"internal/layout": {nil, nil},
+
+	// What apps and people have in their hands links no server, and nothing from elsewhere.
+	"attestapi":             {[]string{"jose", "attestapi"}, nil},
+	"measure":               {[]string{"jose", "attestapi", "measure"}, nil},
+	"sdk":                   {[]string{"jose", "attestapi", "measure", "token", "sdk"}, nil},
+	"internal/manageclient": {[]string{"jose", "attestapi", "internal/manageclient"}, nil},
+	"cmd/approov":           {[]string{"jose", "attestapi", "internal/manageclient", "measure", "source", "cmd/approov"}, nil},
+	"attestserver/account":  {issuing("attestserver/account"), []string{"github.com/golang-jwt/jwt/v5"}},
+	"attestserver/issue":    {issuing("attestserver/account", "attestserver/issue", "internal/controlsign", "source"), []string{"github.com/golang-jwt/jwt/v5"}},
+	"attestserver/store":    {issuing("attestserver/account", "attestserver/store"), []string{"github.com/golang-jwt/jwt/v5"}},
+	"attestserver/seal":     {[]string{"source", "attestserver/seal"}, nil},
+	"attestserver/evidence": {[]string{"jose", "attestapi", "attestserver/evidence"}, nil},
+	"attestserver":          {issuing(serving...), append([]string{"github.com/golang-jwt/jwt/v5"}, hostModules...)},
+	"attestserver/manage":   {issuing(append(serving, "attestserver/manage")...), []string{"github.com/danielgtaylor/huma/v2", "github.com/golang-jwt/jwt/v5", "golang.org/x/time"}},
+}
+
+// serving are the packages of the attestation service that answer.
+var serving = []string{"attestserver", "attestserver/account", "attestserver/evidence", "attestserver/issue", "attestserver/store", "internal/controlsign", "internal/logline", "source"}
+
+func issuing(more ...string) []string {
+	return append([]string{"jose", "token", "config", "attestapi", "mint"}, more...)
 }
 
 // anyModule is for what is built into Caddy, which has some two hundred.
