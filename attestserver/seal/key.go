@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/approovgate/approovgate/source"
@@ -102,8 +103,12 @@ func place(path string, text []byte) (placed bool, err error) {
 	return true, syncFolder(filepath.Dir(path))
 }
 
-// syncFolder makes the new name last: a database sealed under a key that is lost is lost as well.
+// syncFolder makes the new name last: a database sealed under a key that is lost is lost as well. Windows does not
+// need it and does not allow it.
 func syncFolder(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	folder, err := os.Open(path)
 	if err != nil {
 		return err

@@ -157,13 +157,15 @@ func (s *Store) Close() error {
 // Changed is store.Store's: what PostgreSQL notifies of.
 func (s *Store) Changed() <-chan struct{} { return s.listener.changed }
 
-// Generation is store.Store's.
+// Generation is store.Store's, in one round trip.
 func (s *Store) Generation(ctx context.Context) (generation int64, err error) {
-	err = s.read(ctx, func(tx tables.Tx) error {
-		generation, err = tables.Generation(ctx, tx)
-		return err
-	})
-	return generation, err
+	if s.closed.Load() {
+		return 0, closedOr(ctx)
+	}
+	limited, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	err = s.pool.QueryRow(limited, tables.ReadGeneration).Scan(&generation)
+	return generation, s.unavailable(ctx, err)
 }
 
 // Accounts is store.Store's.

@@ -33,3 +33,8 @@ func database(server *pgtest.Server, url string) storetest.Database {
 		Bytes: func(t *testing.T) []byte { return server.Bytes(t, url) },
 	}
 }
+
+func BenchmarkStore(b *testing.B) {
+	server := pgtest.Shared(b)
+	storetest.Bench(b, func(b *testing.B) store.Store { return open(b, server.Database(b)) })
+}

@@ -52,6 +52,7 @@ func TestWhatOpenRefuses(t *testing.T) {
 	for name, row := range map[string]struct{ url, part string }{
 		"a newer database":             {newer, "its schema has version 99, and this program knows versions up to 1"},
 		"what is no URL":               {"postgres://u:pass-word-1@host:port/x", "cannot parse"},
+		"words that are no connection": {"host=x password=pass-word-1 port=y", "cannot parse"},
 		"a database that is not there": {server.URL("none"), `database "none" does not exist`},
 		"a host that is not there":     {"postgres://u:pass-word-1@127.0.0.1:1/x?connect_timeout=100", "refused"},
 		"another key than was used":    {server.Database(t), ""},

@@ -4,18 +4,13 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/approovgate/approovgate/attestserver/account"
 	"github.com/approovgate/approovgate/attestserver/store"
 	"github.com/approovgate/approovgate/attestserver/store/sqlite"
 	"github.com/approovgate/approovgate/attestserver/store/storetest"
@@ -171,70 +166,6 @@ func TestAFreshFolderOpenedByManyAtOnce(t *testing.T) {
 		})
 	}
 	running.Wait()
-}
-
-// A second process changes accounts and consumes nonces while this one does: this program itself, which then runs
-// TestSecondProcess alone.
-func TestTwoProcesses(t *testing.T) {
-	const each = 25
-	folder := filepath.Join(t.TempDir(), "data")
-	s := open(t, folder)
-	if err := s.Create(t.Context(), storetest.Small("acme")); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	other := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestSecondProcess$", "-test.count=1")
-	other.Env = append(os.Environ(), "SQLITE_TEST_FOLDER="+folder, "SQLITE_TEST_EACH="+strconv.Itoa(each))
-	var output bytes.Buffer
-	other.Stdout, other.Stderr = &output, &output
-	if err := other.Start(); err != nil {
-		t.Fatal(err)
-	}
-	fresh := compete(t, s, each)
-	if err := other.Wait(); err != nil {
-		t.Fatalf("the other process: %v\n%s", err, &output)
-	}
-	all, _, err := s.Accounts(t.Context())
-	if err != nil || all[0].ConfigVersion != 1+2*each {
-		t.Errorf("got count %d, %v, want %d", all[0].ConfigVersion, err, 1+2*each)
-	}
-	if theirs := fmt.Sprintf("fresh: %d\n", each-fresh); !strings.Contains(output.String(), theirs) {
-		t.Errorf("got %d fresh nonces here, and there:\n%s\nwant %q", fresh, &output, theirs)
-	}
-}
-
-func TestSecondProcess(t *testing.T) {
-	folder := os.Getenv("SQLITE_TEST_FOLDER")
-	if folder == "" {
-		return // TestTwoProcesses runs it
-	}
-	each, err := strconv.Atoi(os.Getenv("SQLITE_TEST_EACH"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Printf("fresh: %d\n", compete(t, open(t, folder), each))
-}
-
-// compete makes changes and consumes the same nonces as whoever else does, and returns how many were fresh.
-func compete(t *testing.T, s store.Store, each int) (fresh int) {
-	for i := range each {
-		_, err := s.Change(t.Context(), "acme", func(a *account.Account) error {
-			a.ConfigVersion++
-			a.Entries = append(a.Entries, storetest.Note("x"))
-			return nil
-		})
-		if err != nil {
-			t.Error(err)
-		}
-		got, err := s.Consume(t.Context(), []store.Nonce{{ID: [16]byte{byte(i)}, Until: time.Unix(1, 0)}})
-		if err != nil {
-			t.Error(err)
-		} else if got[0] {
-			fresh++
-		}
-	}
-	return fresh
 }
 
 func TestBackup(t *testing.T) {

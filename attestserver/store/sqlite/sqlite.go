@@ -20,6 +20,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
 	"time"
@@ -91,7 +92,7 @@ func prepareFolder(folder string) error {
 	if err != nil {
 		return fmt.Errorf("sqlite: the database's folder: %w", err)
 	}
-	if info.Mode()&0o022 != 0 {
+	if info.Mode()&0o022 != 0 && runtime.GOOS != "windows" { // which has access lists instead
 		return fmt.Errorf("sqlite: folder %s can be written by others than its owner; chmod 700 %s", folder, folder)
 	}
 	for _, name := range []string{accountsFile, noncesFile} {

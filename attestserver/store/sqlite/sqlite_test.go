@@ -45,3 +45,7 @@ func database(folder string) storetest.Database {
 		},
 	}
 }
+
+func BenchmarkStore(b *testing.B) {
+	storetest.Bench(b, func(b *testing.B) store.Store { return open(b, filepath.Join(b.TempDir(), "data")) })
+}

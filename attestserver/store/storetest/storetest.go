@@ -43,6 +43,7 @@ func Run(t *testing.T, make func(t *testing.T) Database) {
 		{"concurrent creations of one name succeed once", testConcurrentCreations},
 		{"accounts that are handed out are not shared", testNotShared},
 		{"readers see whole changes", testWholeChanges},
+		{"every field is kept", testEveryField},
 		{"random accounts reload equal", testRandomAccounts},
 		{"what cannot be kept is refused", testUnkept},
 		{"the audit log is read in pages", testAudit},

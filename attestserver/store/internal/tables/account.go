@@ -28,7 +28,8 @@ SELECT name, version, created, config_version, policy_rules, policy_rejection, p
 	grace_nanoseconds, demo_domain, network_primary, network_failover, network_pins
 FROM account`
 
-	readGeneration = `SELECT value FROM generation`
+	// ReadGeneration is what Generation asks.
+	ReadGeneration = `SELECT value FROM generation`
 	nextGeneration = `UPDATE generation SET value = value + 1`
 )
 
@@ -63,7 +64,7 @@ func Accounts(ctx context.Context, tx Tx, seal store.Sealer) ([]*account.Account
 
 // Generation is the number of changes to accounts.
 func Generation(ctx context.Context, tx Tx) (int64, error) {
-	generation, _, err := number(ctx, tx, readGeneration)
+	generation, _, err := number(ctx, tx, ReadGeneration)
 	return generation, err
 }
 

@@ -3,7 +3,7 @@
 // themselves are made by each dialect's migrations. It begins and ends no transaction, takes no lock and knows no
 // driver: that is the dialects' work.
 //
-// Start reading at Change; a table is described in account.go and lists.go.
+// Start reading at Change; lists.go describes the tables, and list.go what is done with each.
 package tables
 
 import (
