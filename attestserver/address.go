@@ -42,3 +42,6 @@ func parseAddress(text string) (netip.Addr, bool) {
 	address, err := netip.ParseAddr(strings.Trim(text, "[]"))
 	return address.Unmap().WithZone(""), err == nil
 }
+
+// ClientAddress is the address a request comes from: who connects, or whom trusted proxies say.
+func (s *Server) ClientAddress(r *http.Request) string { return s.clientAddress(r) }

@@ -1,6 +1,8 @@
 package account
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -168,4 +170,9 @@ func (a *Account) note(by Actor, at time.Time, action, subject, detail string) {
 		At: at.UTC().Truncate(time.Millisecond), By: by.Name, Role: by.Role,
 		Action: action, Subject: subject, Detail: detail, Request: by.Request,
 	})
+}
+
+// Operations are all operations, by name.
+func Operations() []Operation {
+	return slices.Sorted(maps.Keys(rights))
 }

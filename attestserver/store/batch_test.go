@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"github.com/approovgate/approovgate/attestserver/store"
+	"github.com/approovgate/approovgate/internal/pgtest"
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Tests{M: m}) }
 
 func nonce(n byte) store.Nonce { return store.Nonce{ID: [16]byte{n}, Until: time.Unix(int64(n), 0)} }
 

@@ -29,7 +29,8 @@ import (
 	"github.com/approovgate/approovgate/attestserver/store/internal/schema"
 	"github.com/approovgate/approovgate/attestserver/store/internal/tables"
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the driver
+	driver "modernc.org/sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
 )
 
 const (
@@ -183,7 +184,7 @@ func migrate(ctx context.Context, db *sql.DB, folder string) error {
 	}
 	for try := 1; ; try++ {
 		err := schema.Up(ctx, provider)
-		if newer := (*schema.NewerError)(nil); err == nil || errors.As(err, &newer) || try == migrationTries {
+		if err == nil || !raced(err) || try == migrationTries {
 			return err
 		}
 		select {
@@ -192,6 +193,19 @@ func migrate(ctx context.Context, db *sql.DB, folder string) error {
 		case <-time.After(migrationPause):
 		}
 	}
+}
+
+// raced says whether an error can come of another process that migrates: something is locked, or there already.
+func raced(err error) bool {
+	var failed *driver.Error
+	if !errors.As(err, &failed) {
+		return false
+	}
+	switch failed.Code() & 0xff { // the primary code
+	case sqlitelib.SQLITE_ERROR, sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED, sqlitelib.SQLITE_CONSTRAINT:
+		return true
+	}
+	return false
 }
 
 // Close ends the Store. What waits in Consume is refused.

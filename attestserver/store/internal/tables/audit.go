@@ -15,7 +15,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
 
 	readEntries = `
 SELECT sequence, at, made_by, role, action, subject, detail, request
-FROM audit WHERE account = $1 AND ($2 <= 0 OR sequence < $2) ORDER BY sequence DESC LIMIT $3`
+FROM audit WHERE account = $1 AND (CAST($2 AS BIGINT) <= 0 OR sequence < $2) ORDER BY sequence DESC LIMIT $3`
 
 	readLastEntry = `SELECT COALESCE(MAX(sequence), 0) FROM audit WHERE account = $1`
 	readExists    = `SELECT 1 FROM account WHERE name = $1`

@@ -1,0 +1,158 @@
+// Command approov manages an account of an attestation server: which apps, devices and API domains it knows, its
+// policies, secrets and keys, and the live switch of its gates.
+//
+// It reads the command line, asks the management API and prints the answer; what is allowed is decided there. Each
+// verb is a file that declares the verb's actions and their flags, from which the help is written. Nothing that
+// affects apps in production is sent before the person has confirmed it, but for a dry run.
+//
+// Start reading at verb.go, then registration.go for a verb, and confirm.go.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+)
+
+// The exit statuses.
+const (
+	exitOK          = 0
+	exitRefused     = 1 // a check failed, or the server or the person has refused
+	exitUsage       = 2
+	exitToken       = 3 // the management token is missing or not accepted
+	exitUnreachable = 4
+)
+
+// verbs are all verbs, in the order of the help.
+func verbs() []verb {
+	return []verb{registrationVerb(), apiVerb(), policyVerb(), deviceVerb(), tokenVerb(), secretVerb(), keysetVerb(), sdkVerb(),
+		managementVerb(), gatewayVerb(), auditVerb(), whoamiVerb()}
+}
+
+const usageHead = `approov manages an account of an attestation server.
+
+Usage: approov VERB [TOKEN] -ACTION [VALUE] [FLAGS]
+
+`
+
+const usageTail = `  version       print the version
+  help [VERB]   print this text, or a verb's actions and flags
+
+TOKEN is a file with a management token; default: the token in $APPROOV_MANAGEMENT_TOKEN.
+Flags of every verb, with one dash or two:
+  -server URL   the server; default: $APPROOV_SERVER, else ` + defaultServer + `
+  -ca FILE      the authority that has signed the server's certificate, as PEM
+  -json         print the server's own document
+  -yes          do not ask: for scripts; otherwise YES is read from standard input
+  -dryRun       have a change judged, and do not make it
+
+Exit status: 0 done, 1 refused, or a check failed; 2 wrong usage; 3 the management
+token is missing or not accepted; 4 the server cannot be reached
+`
+
+func main() {
+	os.Exit(newConsole(os.Stdin, os.Stdout, os.Stderr).run(os.Args[1:]))
+}
+
+// run does what a command line says and returns the exit status.
+func (c *console) run(args []string) int {
+	if len(args) == 0 {
+		fmt.Fprint(c.stderr, usage())
+		return exitUsage
+	}
+	out := &watched{to: c.stdout}
+	c.stdout = out
+	err := c.dispatch(args)
+	if out.err != nil && (err == nil || errors.Is(err, errNegative)) {
+		err = out.err
+	}
+	if err == nil {
+		return exitOK
+	}
+	return c.failed(err)
+}
+
+// watched remembers that something could not be written: a secret that is lost on a full disk must not look like one
+// that was printed.
+type watched struct {
+	to  io.Writer
+	err error
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	n, err := w.to.Write(p)
+	if err != nil && w.err == nil {
+		w.err = fmt.Errorf("standard output: %w; what was to be printed is lost", err)
+	}
+	return n, err
+}
+
+func (c *console) dispatch(args []string) error {
+	switch strings.TrimLeft(args[0], "-") {
+	case "version":
+		fmt.Fprintln(c.stdout, "approov", version())
+		return nil
+	case "help", "h":
+		return c.help(args[1:])
+	}
+	v, err := findVerb(args[0])
+	if err != nil {
+		return err
+	}
+	return c.perform(v, args[1:])
+}
+
+func (c *console) help(args []string) error {
+	if len(args) == 0 {
+		fmt.Fprint(c.stdout, usage())
+		return nil
+	}
+	v, err := findVerb(args[0])
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(c.stdout, v.help())
+	return nil
+}
+
+func usage() string {
+	var b strings.Builder
+	b.WriteString(usageHead)
+	for _, v := range verbs() {
+		fmt.Fprintf(&b, "  %-13s %s\n", v.name, v.about)
+	}
+	b.WriteString(usageTail)
+	return b.String()
+}
+
+func findVerb(name string) (verb, error) {
+	known := []string{"help", "version"}
+	for _, v := range verbs() {
+		if v.name == name {
+			return v, nil
+		}
+		known = append(known, v.name)
+	}
+	return verb{}, misuse{fmt.Errorf("unknown verb %q%s; \"approov help\" lists the verbs", shown(name), didYouMean(name, known))}
+}
+
+// misuse is an error about the command line.
+type misuse struct{ error }
+
+// badToken is an error about the management token.
+type badToken struct{ error }
+
+// negative is the outcome of a check that has been printed.
+var errNegative = errors.New("the check failed")
+
+// version is what the Go tool has written into the program.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}

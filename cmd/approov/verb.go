@@ -1,0 +1,322 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/approovgate/approovgate/internal/manageclient"
+)
+
+// option is a flag.
+type option struct {
+	name  string
+	value string // what its value is called; empty: it has none
+	about string // one line
+}
+
+// action is a flag that says what to do. The one without a name is done when no other is given.
+type action struct {
+	option
+	needs []string // names of options that must go with it
+	takes []string // names of options that may
+	do    func(*call) error
+}
+
+// verb is what a command line begins with.
+type verb struct {
+	name    string
+	about   string // one line
+	actions []action
+	options []option
+}
+
+// commonOptions go with every action; usageTail explains them.
+func commonOptions() []option {
+	return []option{{"server", "URL", ""}, {"ca", "FILE", ""}, {"json", "", ""}, {"yes", "", ""}, {"dryRun", "", ""}}
+}
+
+// call is a command line that has been read.
+type call struct {
+	*console
+	action action
+	given  map[string]string // flags, by name
+	api    *manageclient.Client
+}
+
+// text is a flag's value; empty: it is not given.
+func (c *call) text(name string) string { return c.given[name] }
+
+func (c *call) has(name string) bool { _, has := c.given[name]; return has }
+
+// value is the value of the action's flag.
+func (c *call) value() string { return c.given[c.action.name] }
+
+// number is the value of a flag that must be a whole number above zero; 0: it is not given.
+func (c *call) number(name string) (int64, error) {
+	if !c.has(name) {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(c.text(name), 10, 64)
+	if err != nil || n < 1 {
+		return 0, misuse{fmt.Errorf("-%s must be a number such as 100, is %q", name, shown(c.text(name)))}
+	}
+	return n, nil
+}
+
+// perform reads a verb's arguments and does what they say.
+func (c *console) perform(v verb, args []string) error {
+	tokenFile := ""
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		tokenFile, args = args[0], args[1:]
+	}
+	parsed, err := v.parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(c.stdout, v.help())
+		return nil
+	}
+	if err != nil {
+		return misuse{err}
+	}
+	parsed.console = c
+	parsed.api, err = c.connect(tokenFile, parsed.text("server"), parsed.text("ca"))
+	if err != nil {
+		return err
+	}
+	defer parsed.api.Close()
+	err = parsed.action.do(parsed)
+	if _, says := errors.AsType[while](err); err != nil && !says {
+		err = while{err, "doing " + v.name + " -" + parsed.action.name}
+	}
+	return err
+}
+
+// flagValue notes a flag; given twice it is an error, because one of the two would be lost.
+type flagValue struct {
+	option
+	given map[string]string
+}
+
+func (f *flagValue) String() string   { return "" }
+func (f *flagValue) IsBoolFlag() bool { return f.value == "" }
+
+func (f *flagValue) Set(text string) error {
+	if _, twice := f.given[f.name]; twice {
+		return errors.New("given twice")
+	}
+	switch {
+	case f.value != "" && text == "":
+		return errors.New("is empty; give " + f.value)
+	case f.value == "" && text != "true":
+		return errors.New("takes no value")
+	}
+	f.given[f.name] = text
+	return nil
+}
+
+// parse reads flags. Its error is flag.ErrHelp or about the command line.
+func (v verb) parse(args []string) (*call, error) {
+	given := map[string]string{}
+	flags := flag.NewFlagSet(v.name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // one message, printed by the caller
+	known := map[string]option{}
+	for _, o := range v.allOptions() {
+		known[o.name] = o
+		flags.Var(&flagValue{o, given}, o.name, "")
+	}
+	switch err := flags.Parse(valuesFirst(args, known)); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil, err
+	case err != nil:
+		return nil, v.unparsed(err)
+	case flags.NArg() > 0:
+		return nil, fmt.Errorf("unexpected argument %q; the management token's file goes right after the verb; \"approov %s -h\" lists the flags", shown(flags.Arg(0)), v.name)
+	}
+	a, err := v.chosen(given)
+	if err != nil {
+		return nil, err
+	}
+	return &call{action: a, given: given}, nil
+}
+
+// valuesFirst moves the last argument behind a flag that lacks its value, as in the manual's
+// approov sdk -getLibrary -libraryID 1039 FILE.
+func valuesFirst(args []string, known map[string]option) []string {
+	for i := 0; i+2 < len(args); i++ {
+		o, isFlag := known[strings.TrimLeft(args[i], "-")]
+		_, nextIsFlag := known[strings.TrimLeft(args[i+1], "-")]
+		last := len(args) - 1
+		if !isFlag || !strings.HasPrefix(args[i], "-") || o.value == "" {
+			continue
+		}
+		if nextIsFlag && strings.HasPrefix(args[i+1], "-") && !strings.HasPrefix(args[last], "-") {
+			return slices.Concat(args[:i+1], args[last:], args[i+1:last])
+		}
+		i++ // its value
+	}
+	return args
+}
+
+// unparsed is an error of package flag in our words.
+func (v verb) unparsed(err error) error {
+	text := err.Error()
+	list := fmt.Sprintf("; \"approov %s -h\" lists the flags", v.name)
+	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
+		var names []string
+		for _, o := range v.allOptions() {
+			names = append(names, o.name)
+		}
+		return fmt.Errorf("unknown flag -%s%s%s", shown(name), didYouMean("-"+name, dashed(names)), list)
+	}
+	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
+		for _, o := range v.allOptions() {
+			if o.name == name {
+				return fmt.Errorf("-%s needs a value: -%s %s", name, name, o.value)
+			}
+		}
+	}
+	// "invalid value "x" for flag -name: what" and "invalid boolean value "x" for -name: what"
+	if _, rest, ok := strings.Cut(text, " for flag -"); ok {
+		text = rest
+	} else if _, rest, ok := strings.Cut(text, " for -"); ok {
+		text = rest
+	}
+	name, what, _ := strings.Cut(text, ": ")
+	return fmt.Errorf("-%s: %s%s", name, what, list)
+}
+
+// chosen is the action that flags ask for.
+func (v verb) chosen(given map[string]string) (action, error) {
+	var found []action
+	for _, a := range v.actions {
+		if _, has := given[a.name]; has || a.name == "" && len(v.actions) == 1 {
+			found = append(found, a)
+		}
+	}
+	switch len(found) {
+	case 0:
+		var all []string
+		for _, a := range v.actions {
+			all = append(all, a.usage())
+		}
+		return action{}, fmt.Errorf("%s: say what to do: %s", v.name, orList(all))
+	case 1:
+	default:
+		return action{}, fmt.Errorf("-%s and -%s are two commands; give one", found[0].name, found[1].name)
+	}
+	return found[0], v.fits(found[0], given)
+}
+
+// fits reports options that are missing, and those that mean nothing to an action.
+func (v verb) fits(a action, given map[string]string) error {
+	for _, o := range v.options {
+		_, has := given[o.name]
+		switch {
+		case !has && slices.Contains(a.needs, o.name):
+			return fmt.Errorf("-%s needs %s: %s", a.name, o.usage(), o.about)
+		case has && !a.allows(o.name):
+			return fmt.Errorf("-%s goes with %s, not with -%s", o.name, orList(v.allowing(o.name)), a.name)
+		}
+	}
+	return nil
+}
+
+// allows reports whether an option goes with an action.
+func (a action) allows(name string) bool {
+	return slices.Contains(a.needs, name) || slices.Contains(a.takes, name)
+}
+
+// allowing are the actions that an option goes with.
+func (v verb) allowing(name string) []string {
+	var names []string
+	for _, a := range v.actions {
+		if a.allows(name) {
+			names = append(names, a.name)
+		}
+	}
+	return dashed(names)
+}
+
+func (v verb) allOptions() []option {
+	var all []option
+	for _, a := range v.actions {
+		if a.name != "" {
+			all = append(all, a.option)
+		}
+	}
+	return slices.Concat(all, v.options, commonOptions())
+}
+
+// usage is the flag as one writes it.
+func (o option) usage() string {
+	if o.name == "" {
+		return ""
+	}
+	if o.value == "" {
+		return "-" + o.name
+	}
+	return "-" + o.name + " " + o.value
+}
+
+// help is what there is to say of a verb, on one screen.
+func (v verb) help() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "approov %s: %s\n\nUsage:\n", v.name, v.about)
+	for _, a := range v.actions {
+		b.WriteString(v.synopsis(a))
+	}
+	own := v.allOptions()[:len(v.allOptions())-len(commonOptions())]
+	width := 0
+	for _, o := range own {
+		width = max(width, len(o.usage()))
+	}
+	if len(own) > 0 {
+		b.WriteString("\n")
+	}
+	for _, o := range own {
+		fmt.Fprintf(&b, "  %-*s  %s\n", width, o.usage(), o.about)
+	}
+	b.WriteString("\nTOKEN, -server, -ca, -json, -yes and -dryRun: see \"approov help\".\n")
+	return b.String()
+}
+
+// synopsis is an action as one types it.
+func (v verb) synopsis(a action) string {
+	line := strings.TrimRight(fmt.Sprintf("  approov %s [TOKEN] %s", v.name, a.usage()), " ")
+	for _, o := range v.options {
+		more := " " + o.usage()
+		switch {
+		case slices.Contains(a.takes, o.name):
+			more = " [" + o.usage() + "]"
+		case !slices.Contains(a.needs, o.name):
+			continue
+		}
+		if last := line[strings.LastIndexByte(line, '\n')+1:]; len(last)+len(more) > screenWidth {
+			line += "\n       "
+		}
+		line += more
+	}
+	return line + "\n"
+}
+
+const screenWidth = 100 // columns, of help
+
+func dashed(names []string) []string {
+	var all []string
+	for _, name := range names {
+		all = append(all, "-"+name)
+	}
+	return all
+}
+
+// orList joins words: a, b or c.
+func orList(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}

@@ -1,0 +1,124 @@
+package attestd_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// sidecar is a process of the gate in front of an API that answers everything.
+type sidecar struct {
+	address string
+	status  string
+	clock   string // file that sets its clock forward, such as 6m
+	log     *lockedBuffer
+}
+
+// startGate starts a gate with a policy, in YAML, and returns when it is ready. It ends with the test.
+func startGate(t testing.TB, policy string) *sidecar {
+	t.Helper()
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the API") }))
+	t.Cleanup(api.Close)
+	dir := t.TempDir()
+	g := &sidecar{clock: filepath.Join(dir, "clock"), log: &lockedBuffer{}}
+	g.address, g.status = freeAddress(t), freeAddress(t)
+	file := filepath.Join(dir, "gate.yaml")
+	text := fmt.Sprintf("listen: %s\nupstream: %s\nstatus: %s\npolicy:\n%s", g.address, api.URL, g.status, policy)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(program(t, "approovgate"), "run", "--config", file)
+	command.Env = append(os.Environ(), "APPROOVGATE_CLOCK="+g.clock)
+	command.Stdout, command.Stderr = g.log, g.log
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = command.Wait(); close(ended) }() // ends with the process
+	t.Cleanup(func() { _ = command.Process.Kill(); <-ended })
+	eventually(t, "the gate is ready", func() string {
+		response, err := http.Get("http://" + g.status + "/ready")
+		if err != nil {
+			return err.Error() + "\n" + g.log.String()
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return response.Status + "\n" + g.log.String()
+		}
+		return ""
+	})
+	return g
+}
+
+// ask sends a request with a token and other headers, given as lines, and returns its status.
+func (g *sidecar) ask(t testing.TB, path, token string, headers ...string) int {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodGet, "http://"+g.address+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		request.Header.Set("Approov-Token", token)
+	}
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		request.Header.Set(name, value)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	return response.StatusCode
+}
+
+// reason is why the gate's last decision came out as it did.
+func (g *sidecar) reason() (last string) {
+	lines := bufio.NewScanner(strings.NewReader(g.log.String()))
+	for lines.Scan() {
+		var line struct{ Reason string }
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Reason != "" {
+			last = line.Reason
+		}
+	}
+	return last
+}
+
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// eventually waits until what it looks at says nothing more.
+func eventually(t testing.TB, what string, look func() (trouble string)) {
+	t.Helper()
+	deadline := time.After(patience)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		trouble := look()
+		if trouble == "" {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%s: not within %v: %s", what, patience, trouble)
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package attestd
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/approovgate/approovgate/attestapi"
+	"github.com/approovgate/approovgate/attestserver"
+	"github.com/approovgate/approovgate/attestserver/manage"
+	"github.com/approovgate/approovgate/attestserver/store"
+	"github.com/approovgate/approovgate/internal/host"
+	"github.com/approovgate/approovgate/internal/sdnotify"
+)
+
+// service is the parts of the running program.
+type service struct {
+	o        options
+	c        *console
+	store    store.Store
+	server   *attestserver.Server
+	registry *prometheus.Registry
+	main     *listener // apps and gates, and approov unless manage is set
+	manage   *listener
+	status   *listener
+}
+
+// serve is the command run.
+func serve(ctx context.Context, o options, c *console) (err error) {
+	s := &service{o: o, c: c, registry: prometheus.NewRegistry()}
+	if err := s.listen(ctx); err != nil {
+		return err
+	}
+	if s.store, err = o.open(ctx, true, c); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.store.Close()) }()
+	if err := s.prepareAccounts(ctx); err != nil {
+		return err
+	}
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if s.server, err = attestserver.New(attestserver.Options{
+		Store: s.store, Now: time.Now, Rand: rand.Reader, Log: c.log, Metrics: s.registry, TrustedProxies: o.proxies, Version: host.Version(),
+	}); err != nil {
+		return err
+	}
+	return s.run(ctx)
+}
+
+// listen opens all addresses first: one that is taken is found out before anything is changed.
+func (s *service) listen(ctx context.Context) error {
+	secure, err := s.o.secure(time.Now, s.c.log)
+	if err != nil {
+		return err
+	}
+	if s.main, err = listen(ctx, s.o.listen, secure, s.c.log); err != nil {
+		return err
+	}
+	if s.o.manage != "" {
+		if s.manage, err = listen(ctx, s.o.manage, secure, s.c.log); err != nil {
+			return err
+		}
+	}
+	if s.o.status != "" {
+		s.status, err = listen(ctx, s.o.status, nil, s.c.log)
+	}
+	return err
+}
+
+// run serves until the context ends or something fails.
+func (s *service) run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	if err := s.server.Refresh(ctx); err != nil {
+		return err
+	}
+	jobs := []func() error{
+		func() error { s.server.Run(ctx); return nil },
+		func() error { return s.main.serve(ctx, s.handler()) },
+		func() error { return sdnotify.Run(ctx, func() bool { return s.server.Ready() == nil }) },
+	}
+	if s.manage != nil {
+		jobs = append(jobs, func() error { return s.manage.serve(ctx, s.management()) })
+	}
+	if s.status != nil {
+		jobs = append(jobs, func() error { return s.status.serve(ctx, s.statusHandler()) })
+	}
+	ended := make(chan error, len(jobs))
+	for _, job := range jobs {
+		go func() { ended <- job() }()
+	}
+	s.c.say("attestserver %s serves on %s", host.Version(), s.main.Addr())
+	if err := sdnotify.Ready(); err != nil {
+		s.c.log.Warn("the service manager was not told", "error", err.Error())
+	}
+	var failure error
+	for range jobs {
+		if err := <-ended; err != nil {
+			failure = errors.Join(failure, err)
+			stop()
+		}
+	}
+	return failure
+}
+
+// handler is what the main address serves.
+func (s *service) handler() http.Handler {
+	if s.manage != nil {
+		return s.server
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", s.server)
+	mux.Handle(attestapi.PathManage+"/", s.management())
+	return mux
+}
+
+// management is the management API.
+func (s *service) management() http.Handler {
+	return manage.New(manage.Options{
+		Store: s.store, Accounts: s.server, Refresh: s.server.Refresh, Now: time.Now, Rand: rand.Reader, Log: s.c.log, Version: host.Version(),
+		Address: s.server.ClientAddress,
+	})
+}
+
+// statusHandler is for those who watch the service.
+func (s *service) statusHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /live", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "live") })
+	mux.HandleFunc("GET /ready", func(w http.ResponseWriter, _ *http.Request) {
+		if err := s.server.Ready(); err != nil {
+			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	return mux
+}

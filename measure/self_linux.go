@@ -1,0 +1,21 @@
+//go:build linux && !android
+
+package measure
+
+import (
+	"context"
+	"fmt"
+	"os"
+)
+
+// Self measures the running program. On Linux that is what runs, even when its file has been replaced or deleted
+// since it was started (proc(5), /proc/pid/exe); elsewhere it is the file it was started from.
+func Self(ctx context.Context) (App, error) {
+	const path = "/proc/self/exe"
+	file, err := os.Open(path)
+	if err != nil {
+		return App{}, fmt.Errorf("measure: the running program cannot be read, is /proc there? %w", err)
+	}
+	defer func() { _ = file.Close() }() // only read
+	return open(ctx, file, path)
+}

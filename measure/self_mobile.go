@@ -1,0 +1,15 @@
+//go:build android || ios
+
+package measure
+
+import (
+	"context"
+	"errors"
+)
+
+// Self cannot measure an app of a mobile system: what is registered is its package as the store delivers it, and what
+// runs is a part of that. The app gives the package's digest itself: on Android of the file that
+// ApplicationInfo.sourceDir names, see File.
+func Self(context.Context) (App, error) {
+	return App{}, errors.New("measure: on this system the app must give the digest of its package itself (sdk.Config.Digest)")
+}
