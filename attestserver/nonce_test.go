@@ -8,11 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/approovgate/approovgate/attestserver/account"
-	"github.com/approovgate/approovgate/attestserver/issue"
-	"github.com/approovgate/approovgate/attestserver/seal"
 	"github.com/approovgate/approovgate/attestserver/store"
-	"github.com/approovgate/approovgate/attestserver/store/sqlite"
 )
 
 func TestNonces(t *testing.T) {
@@ -87,62 +83,6 @@ func FuzzNonce(f *testing.F) {
 			}
 		}
 	})
-}
-
-// However many use a nonce at once, it is fresh for one of them. The store is a real one.
-func TestANonceIsConsumedOnce(t *testing.T) {
-	r := newRig(t, func(o *Options, a *account.Account) { o.Store = sqliteWith(t, a) })
-	const nonces, each = 8, 25
-	answers := make(chan answered, nonces*each)
-	for range nonces {
-		a := r.genuine(r.nonce("acme", deviceA))
-		for range each {
-			go func() { answers <- r.send(a) }()
-		}
-	}
-	good := map[string]int{}
-	for range nonces * each {
-		answer := <-answers
-		if answer.Code != 200 {
-			t.Fatalf("got %d %s, want 200", answer.Code, answer.Body)
-		}
-		if issue.Check(r.Account("acme"), answer.Tokens["api.example.com"].Text, start).Valid {
-			good[answer.mac]++
-		}
-	}
-	if len(good) != nonces {
-		t.Errorf("got good tokens for %d nonces, want %d", len(good), nonces)
-	}
-	for mac, n := range good {
-		if n != 1 {
-			t.Errorf("%s: got good tokens %d times, want once", mac, n)
-		}
-	}
-}
-
-// sqliteWith is a SQLite database that holds accounts.
-func sqliteWith(t testing.TB, accounts ...*account.Account) *sqlite.Store {
-	t.Helper()
-	key, err := seal.NewKey(bytes.Repeat([]byte{7}, 32))
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := sqlite.Open(context.Background(), t.TempDir(), seal.New(key))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	for _, a := range accounts {
-		a.Entries = append(a.Entries, account.Entry{At: start, By: account.Service, Action: "account.create", Subject: a.Name})
-		if err := db.Create(context.Background(), a); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return db
 }
 
 func TestNoncesThatCannotBeConsumed(t *testing.T) {
