@@ -286,6 +286,21 @@ func TestSomeoneInBetween(t *testing.T) {
 	})
 }
 
+// A telephone that changes networks keeps connections on which nothing arrives any more.
+func TestAConnectionThatWentQuietIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := w.start(nil)
+		fetch(t, c, "api.example.com")
+		w.host.goQuiet()
+		c.tokens.Store(nil)
+		begun := time.Now()
+		if n, _ := fetch(t, c, "api.example.com"); n != 2 || time.Since(begun) > 7*time.Second {
+			t.Errorf("got the token of attestation %d after %v, want the second one after one attempt in vain, 6s", n, time.Since(begun))
+		}
+	})
+}
+
 func TestAfterAFailureAChallengeComesFirst(t *testing.T) {
 	for _, row := range []struct {
 		name string

@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -78,6 +79,28 @@ type host struct {
 	dial   func(ctx context.Context) (net.Conn, error) // nil: connections are made
 	mu     sync.Mutex
 	dials  int
+	quiet  *atomic.Bool // set: what is sent on connections made so far is lost
+}
+
+// lossy is a connection that may lose what is sent.
+type lossy struct {
+	net.Conn
+	quiet *atomic.Bool
+}
+
+func (l lossy) Write(p []byte) (int, error) {
+	if l.quiet.Load() {
+		return len(p), nil
+	}
+	return l.Conn.Write(p)
+}
+
+// goQuiet has the connections that are there lose everything. New ones work.
+func (h *host) goQuiet() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.quiet.Store(true)
+	h.quiet = &atomic.Bool{}
 }
 
 func (h *host) Accept() (net.Conn, error) {
@@ -101,7 +124,7 @@ type network struct {
 // add puts a host into the network that serves handler over TLS.
 func (n *network) add(name string, handler http.Handler) *host {
 	certificate, pin := testAuthority().issue(name)
-	h := &host{pin: pin, conns: make(chan net.Conn), closed: make(chan struct{})}
+	h := &host{pin: pin, conns: make(chan net.Conn), closed: make(chan struct{}), quiet: &atomic.Bool{}}
 	h.end = sync.OnceFunc(func() { close(h.closed) })
 	server := &http.Server{Handler: handler, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0), TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}}}
 	done := make(chan struct{})
@@ -132,7 +155,7 @@ func (n *network) dial(ctx context.Context, _, address string) (net.Conn, error)
 	}
 	h.mu.Lock()
 	h.dials++
-	how := h.dial
+	how, quiet := h.dial, h.quiet
 	h.mu.Unlock()
 	if how != nil {
 		return how(ctx)
@@ -140,7 +163,7 @@ func (n *network) dial(ctx context.Context, _, address string) (net.Conn, error)
 	client, server := net.Pipe()
 	select {
 	case h.conns <- server:
-		return client, nil
+		return lossy{client, quiet}, nil
 	case <-h.closed:
 		return refuses(ctx)
 	case <-ctx.Done():

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -150,7 +151,7 @@ func TestTransport(t *testing.T) {
 // addAPI puts a machine into the network that serves TLS, and plain http on port 80.
 func (w *world) addAPI(name string, handler http.Handler) *host {
 	h := w.add(name, handler)
-	plain := &host{conns: make(chan net.Conn), closed: make(chan struct{})}
+	plain := &host{conns: make(chan net.Conn), closed: make(chan struct{}), quiet: &atomic.Bool{}}
 	plain.end = sync.OnceFunc(func() { close(plain.closed) })
 	server := &http.Server{Handler: handler}
 	done := make(chan struct{})
