@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -195,6 +196,35 @@ func TestRunFollowsTheStore(t *testing.T) {
 	m.change("acme", func(a *account.Account) { a.Policy.Rejection = account.RejectAllowRoot })
 	wait("not told of a change, but asking every two seconds")
 	close(m.changed)
+	cancel()
+	<-ended
+}
+
+// Attestations go on while accounts change, and each is judged by one state of its account.
+func TestAttestationsWhileAccountsChange(t *testing.T) {
+	r := newRig(t, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for i := 0; ctx.Err() == nil; i++ {
+			r.store.change("acme", func(a *account.Account) { a.Policy.Rejection = account.RejectAllowRoot; a.ConfigVersion++ })
+			if err := r.Refresh(ctx); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for range 25 {
+				if good, _ := r.verdict(r.send(r.genuine(r.nonce("acme", deviceA)))); !good {
+					t.Error("got tokens that do not verify, want good ones")
+				}
+			}
+		})
+	}
+	group.Wait()
 	cancel()
 	<-ended
 }
