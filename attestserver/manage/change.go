@@ -84,7 +84,7 @@ func (a *API) change(ctx context.Context, c Conditions, f func(acc *account.Acco
 		return nil, problemOf(err)
 	}
 	if after.Version != r.account.Version {
-		if err := a.o.Refresh(ctx); err != nil { // the change is made, and this node learns of it in time
+		if err := a.o.Refresh(context.WithoutCancel(ctx)); err != nil { // the change is made, and this node learns of it in time
 			a.o.Log.Warn("accounts could not be read after a change", "rid", r.id, "err", err.Error())
 		}
 	}
