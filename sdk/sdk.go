@@ -140,23 +140,23 @@ func Initialize(ctx context.Context, config Config) (*Client, error) {
 // readConfigs takes in the library and the configurations.
 func (c *Client) readConfigs(config Config) (err error) {
 	if config.InitialConfig == "" {
-		return errors.New("InitialConfig is empty: get it with approov sdk -getConfig")
+		return errors.New("config.InitialConfig is empty: get it with approov sdk -getConfig")
 	}
 	if c.initial, err = attestapi.OpenInitialConfig(config.InitialConfig); err != nil {
-		return fmt.Errorf("InitialConfig: %w", err)
+		return fmt.Errorf("config.InitialConfig: %w", err)
 	}
 	if c.fingerprint, err = c.initial.Key.Fingerprint(); err != nil {
-		return fmt.Errorf("InitialConfig: %w", err)
+		return fmt.Errorf("config.InitialConfig: %w", err)
 	}
 	if c.library, err = attestapi.ParseLibrary(config.Library); err != nil {
-		return fmt.Errorf("Library: %w", err)
+		return fmt.Errorf("config.Library: %w", err)
 	}
 	if c.library.Account != c.initial.Account {
-		return fmt.Errorf("Library is of the account %q and InitialConfig of %q: get both from one", c.library.Account, c.initial.Account)
+		return fmt.Errorf("config.Library is of the account %q and config.InitialConfig of %q: get both from one", c.library.Account, c.initial.Account)
 	}
 	first, err := c.newSettings(c.initial, nil)
 	if err != nil {
-		return fmt.Errorf("InitialConfig: %w", err)
+		return fmt.Errorf("config.InitialConfig: %w", err)
 	}
 	first.stored, first.floor = config.InitialConfig, c.initial.Version
 	c.settings.Store(first)
@@ -192,10 +192,10 @@ func (c *Client) measure(ctx context.Context, config Config) error {
 		}
 	}
 	if err := measure.CheckPackage(c.pkg); err != nil {
-		return fmt.Errorf("Package: %w", err)
+		return fmt.Errorf("config.Package: %w", err)
 	}
 	if err := measure.CheckVersion(c.version); err != nil {
-		return fmt.Errorf("Version: %w", err)
+		return fmt.Errorf("config.Version: %w", err)
 	}
 	return nil
 }

@@ -137,7 +137,7 @@ func (r Result) String() string {
 	return r.Status.String()
 }
 
-// GoString, Format, LogValue and MarshalJSON show what String shows.
+// GoString shows what String shows, and so do Format, LogValue and MarshalJSON.
 func (r Result) GoString() string             { return r.String() }
 func (r Result) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, r.String()) }
 func (r Result) LogValue() slog.Value         { return slog.StringValue(r.String()) }
