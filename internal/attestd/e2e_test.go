@@ -2,6 +2,7 @@ package attestd_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -72,12 +73,13 @@ func (w *world) expect(t *testing.T, what, path, token string, want string, head
 	if status == 0 {
 		status = 401
 	}
-	if got := w.gate.ask(t, path, token, headers...); got != status {
-		t.Errorf("%s: got status %d (%s), want %d (%s)", what, got, w.gate.reason(), status, want)
-	} else if want != "ok" {
-		if reason := w.gate.reason(); reason != want {
-			t.Errorf("%s: got %s, want %s", what, reason, want)
-		}
+	before := w.gate.reasons()
+	got, reason := w.gate.ask(t, path, token, headers...), "ok"
+	if got != 200 {
+		reason = w.gate.reason(t, before)
+	}
+	if got != status || reason != want {
+		t.Errorf("%s: got status %d and %s, want %d and %s", what, got, reason, status, want)
 	}
 }
 
@@ -121,7 +123,6 @@ func TestDevicesAreJudgedByTheirPolicies(t *testing.T) {
 	w := newWorld(t, databases()[0])
 	d := w.other(t, w.app)
 	w.expect(t, "a device without a policy of its own", "/", d.fetch("api.example.com"), "ok")
-	t.Log(w.s.log.String())
 	did := d.do("config").Device
 	for _, row := range []struct{ policy, want string }{
 		{"default,blacklist,all", "signature_invalid"},
@@ -170,7 +171,7 @@ func TestKeysetDomains(t *testing.T) {
 		token := d.fetch(domain)
 		eventually(t, alg+" tokens pass the gate", func() string {
 			if status := w.gate.ask(t, "/", token); status != 200 {
-				return w.gate.reason()
+				return fmt.Sprint(w.gate.reasons())
 			}
 			return ""
 		})
@@ -209,7 +210,7 @@ func TestASecretUpdateRejectsNobody(t *testing.T) {
 	after := w.device.fetch("api.example.com")
 	eventually(t, "a token under the new secret passes", func() string {
 		if w.gate.ask(t, "/", after) != 200 {
-			return w.gate.reason()
+			return fmt.Sprint(w.gate.reasons())
 		}
 		return ""
 	})
@@ -253,7 +254,7 @@ func TestTheServiceSwitchesItsGates(t *testing.T) {
 	w.s.approov(t, "gateway", "-setMode", "bypass", "-gates", "edge", "-for", "15m", "-reason", "the service is down")
 	eventually(t, "the gate lets everything through", func() string {
 		if status := w.gate.ask(t, "/", ""); status != 200 {
-			return w.gate.reason()
+			return fmt.Sprint(w.gate.reasons())
 		}
 		return ""
 	})

@@ -82,16 +82,30 @@ func (g *sidecar) ask(t testing.TB, path, token string, headers ...string) int {
 	return response.StatusCode
 }
 
-// reason is why the gate's last decision came out as it did.
-func (g *sidecar) reason() (last string) {
+// reasons are why the gate decided as it did, for each request that did not pass.
+func (g *sidecar) reasons() (all []string) {
 	lines := bufio.NewScanner(strings.NewReader(g.log.String()))
 	for lines.Scan() {
 		var line struct{ Reason string }
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Reason != "" {
-			last = line.Reason
+			all = append(all, line.Reason)
 		}
 	}
-	return last
+	return all
+}
+
+// reason is the one that comes behind those there were; the log is written a moment later than the answer.
+func (g *sidecar) reason(t testing.TB, before []string) (next string) {
+	t.Helper()
+	eventually(t, "the gate's line", func() string {
+		all := g.reasons()
+		if len(all) <= len(before) {
+			return "there is none"
+		}
+		next = all[len(before)]
+		return ""
+	})
+	return next
 }
 
 func freeAddress(t testing.TB) string {
