@@ -38,7 +38,7 @@ type Store interface {
 	// once. An error of it is returned as it is. An account that has changed without an entry is an error: every
 	// change is audited. One that has not changed is not written, and its version stays; its entries are: they are of
 	// what only happened, such as a secret shown. The returned account is the one after the change. change must not
-	// use the Store, and should not take long: others wait, and after 2 s some are refused.
+	// use the Store, and should not take long: others wait, and after 5 s some are refused.
 	Change(ctx context.Context, name string, change func(*account.Account) error) (*account.Account, error)
 	// Audit are the entries of an account with a sequence below before (0: all), the newest first, at most limit.
 	Audit(ctx context.Context, name string, before int64, limit int) ([]account.Entry, error)

@@ -1,5 +1,6 @@
 // Package pgtest starts a PostgreSQL server for the tests of a package: a cluster of its own in a temporary folder,
-// reached by a unix socket alone, with the settings that PostgreSQL has by itself, fsync among them. It can be killed
+// reached by a unix socket alone, with the settings that PostgreSQL has by itself, fsync among them; only its log of
+// writes is kept short. It can be killed
 // and started again while tests run. Where PostgreSQL is not installed tests are skipped, but in CI they fail.
 //
 // Start reading at Main, which a package's TestMain calls, and Server.Database.
@@ -153,7 +154,8 @@ func (s *Server) Start() error {
 func (s *Server) start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	process := s.command("postgres", "-D", s.data(), "-k", s.folder, "-c", "listen_addresses=", "-c", "max_connections=200")
+	process := s.command("postgres", "-D", s.data(), "-k", s.folder, "-c", "listen_addresses=", "-c", "max_connections=200",
+		"-c", "min_wal_size=32MB", "-c", "max_wal_size=64MB")
 	log, err := process.StderrPipe()
 	if err != nil {
 		return err

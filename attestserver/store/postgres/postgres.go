@@ -34,6 +34,7 @@ import (
 // Limits of time. One is the server's and the others ours, for a server that cannot keep its own.
 const (
 	connectTime   = 2 * time.Second
+	lockTime      = time.Second             // lock_timeout, of a try
 	statementTime = 1500 * time.Millisecond // statement_timeout
 	answerTime    = 2 * time.Second         // for one step: beginning, a statement with its rows, committing
 	idleTime      = 30 * time.Second        // idle_in_transaction_session_timeout: a process that hangs frees its locks
@@ -105,6 +106,7 @@ func limit(config *pgx.ConnConfig) {
 		config.ConnectTimeout = connectTime
 	}
 	for name, value := range map[string]string{
+		"lock_timeout":                        strconv.FormatInt(lockTime.Milliseconds(), 10),
 		"statement_timeout":                   strconv.FormatInt(statementTime.Milliseconds(), 10),
 		"idle_in_transaction_session_timeout": strconv.FormatInt(idleTime.Milliseconds(), 10),
 		"application_name":                    "approovgate-attestserver",
@@ -124,7 +126,8 @@ func durable(ctx context.Context, c *pgx.Conn) error {
 // migrate brings the database to the schema that the program knows, one process at a time.
 func migrate(ctx context.Context, config *pgx.ConnConfig) error {
 	config = config.Copy()
-	delete(config.RuntimeParams, "statement_timeout") // a migration may take its time
+	delete(config.RuntimeParams, "lock_timeout") // a migration may take its time
+	delete(config.RuntimeParams, "statement_timeout")
 	db := stdlib.OpenDB(*config)
 	defer db.Close()
 	files, err := fs.Sub(migrations, "migrations")

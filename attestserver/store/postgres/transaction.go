@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/approovgate/approovgate/attestserver/store/internal/tables"
 	"github.com/jackc/pgx/v5"
@@ -20,7 +21,9 @@ func (s *Store) read(ctx context.Context, do func(tables.Tx) error) error {
 	return s.within(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, do)
 }
 
-const tries = 5 // of a transaction that PostgreSQL has undone because of others
+// tries of a transaction that PostgreSQL has undone because of others. A database that hangs is asked once; one that
+// answers, but has others change the account for seconds, is asked for tries times lockTime.
+const tries = 8
 
 func (s *Store) within(ctx context.Context, options pgx.TxOptions, do func(tables.Tx) error) error {
 	for try := 1; ; try++ {
@@ -31,11 +34,11 @@ func (s *Store) within(ctx context.Context, options pgx.TxOptions, do func(table
 	}
 }
 
-// undone says whether a transaction was undone only because of what others did at once: serialization_failure and
-// deadlock_detected (PostgreSQL, appendix A).
+// undone says whether a transaction was undone only because of what others did at once: serialization_failure,
+// deadlock_detected or lock_not_available (PostgreSQL, appendix A).
 func undone(err error) bool {
 	var failed *pgconn.PgError
-	return errors.As(err, &failed) && (failed.Code == "40001" || failed.Code == "40P01")
+	return errors.As(err, &failed) && slices.Contains([]string{"40001", "40P01", "55P03"}, failed.Code)
 }
 
 func (s *Store) attempt(ctx context.Context, options pgx.TxOptions, do func(tables.Tx) error) error {
