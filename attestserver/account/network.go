@@ -1,6 +1,7 @@
 package account
 
 import (
+	"io"
 	"reflect"
 	"strings"
 	"time"
@@ -16,4 +17,19 @@ func (a *Account) SetNetwork(at time.Time, n Network) {
 	a.Network = a.Clone().Network // shares nothing with the caller's
 	a.ConfigVersion++
 	a.note(Actor{Name: Service, Role: Admin}, at, "network.set", a.Name, strings.Join(append(append([]string{}, n.Primary...), n.Failover...), " "))
+}
+
+// RenewNonceKey makes every nonce void that was handed out before, as must be where it is not known which are spent.
+func (a *Account) RenewNonceKey(at time.Time, random io.Reader) error {
+	material, err := randomBytes(randomOr(random), nonceKeySize)
+	if err != nil {
+		return err
+	}
+	for i := range a.Keys {
+		if a.Keys[i].Purpose == NonceKey {
+			a.Keys[i].Material, a.Keys[i].Created = NewSecret(material), second(at)
+		}
+	}
+	a.note(Actor{Name: Service, Role: Admin}, at, "nonce-key.renew", a.Name, "")
+	return nil
 }

@@ -29,8 +29,8 @@ type Writer interface {
 const copyPage = 500 // entries of the audit log
 
 // Copy writes all accounts and their audit logs into an empty database, sealed under its key, and returns how many
-// accounts there were. Used nonces are not copied: start no server on the copy before the nonces that were handed
-// out have expired, which takes a minute.
+// accounts there were. Used nonces are not copied: give the accounts new nonce keys before a server starts on the copy
+// (see account.RenewNonceKey).
 func Copy(ctx context.Context, from Store, to Target) (accounts int, err error) {
 	err = to.Import(ctx, func(ctx context.Context, w Writer) error {
 		all, generation, err := from.Accounts(ctx)

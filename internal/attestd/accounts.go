@@ -131,7 +131,7 @@ func (o options) create(ctx context.Context, st store.Store, network account.Net
 		}
 	}
 	if err := st.Create(ctx, a); errors.Is(err, store.ErrExists) {
-		return fmt.Errorf("there is an account %q already", o.account)
+		return errors.Join(fmt.Errorf("there is an account %q already", o.account), os.Remove(o.tokenFile(adminToken)+unconfirmed), os.Remove(o.tokenFile(devToken)+unconfirmed))
 	} else if err != nil {
 		return err
 	}

@@ -2,8 +2,11 @@ package attestd
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"time"
 
+	"github.com/approovgate/approovgate/attestserver/account"
 	"github.com/approovgate/approovgate/attestserver/seal"
 	"github.com/approovgate/approovgate/attestserver/store"
 	"github.com/approovgate/approovgate/attestserver/store/postgres"
@@ -43,7 +46,24 @@ func copyTo(ctx context.Context, o options, c *console) error {
 	}
 	copied, err := store.Copy(ctx, from, to)
 	if err == nil {
-		c.say("copied %+v; start the service with --db from now on, and the key %s", copied, reference)
+		err = renewNonceKeys(ctx, to)
+	}
+	if err == nil {
+		c.say("accounts copied: %d; start the service with --db from now on, and --key %s", copied, reference)
 	}
 	return errors.Join(err, to.Close(), from.Close())
+}
+
+// renewNonceKeys makes all nonces void that were handed out before: a copy does not know which of them are spent.
+func renewNonceKeys(ctx context.Context, st store.Store) error {
+	all, _, err := st.Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range all {
+		if _, err := st.Change(ctx, a.Name, func(a *account.Account) error { return a.RenewNonceKey(time.Now(), rand.Reader) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
