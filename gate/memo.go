@@ -33,7 +33,7 @@ type memo struct {
 	byMethod bool            // some route is chosen by method, which header fields may ask to change
 	byTarget map[string]bool // names of routes that bind tokens to a query parameter
 	now      func() time.Time
-	harmless atomic.Value // map[string]bool: names of header fields that do not matter, and the token's
+	harmless atomic.Value // map[string]bool: names of header fields that do not matter, and the token's; false: it does
 
 	spots    *sync.Map // *spot, by method, host and target
 	known    *sync.Map // *passed, by spot.key, token and the header fields that matter
@@ -135,14 +135,14 @@ func (m *memo) matters(name string) bool {
 	return overridesTarget(name) || engine.OverridesMethod(name)
 }
 
-// learn notes header fields of a request that has passed and that have no part in that. It returns all that are known.
+// learn notes which header fields of a request that has passed have no part in that. It returns all that are known.
 func (m *memo) learn(header http.Header) map[string]bool {
 	m.learning.Lock()
 	defer m.learning.Unlock()
 	known := m.harmless.Load().(map[string]bool)
 	var more []string
 	for name := range header {
-		if !known[name] && len(known)+len(more) < mostHarmless && !m.matters(name) {
+		if _, ok := known[name]; !ok && len(known)+len(more) < mostHarmless {
 			more = append(more, name)
 		}
 	}
@@ -150,11 +150,11 @@ func (m *memo) learn(header http.Header) map[string]bool {
 		return known
 	}
 	grown := map[string]bool{}
-	for name := range known {
-		grown[name] = true
+	for name, harmless := range known {
+		grown[name] = harmless
 	}
 	for _, name := range more {
-		grown[name] = true
+		grown[name] = !m.matters(name)
 	}
 	m.harmless.Store(grown)
 	return grown
@@ -247,7 +247,8 @@ func (s *snapshot) remember(r *http.Request, a *Answer, e *engine.Engine) {
 	}
 }
 
-// spot is where a request goes, which is remembered; nil: that depends on more than can be.
+// spot is where a request goes, which is remembered; nil: that depends on more than can be. It does not on header
+// fields that ask for another method: the engine has found the same rule for the request's own.
 func (s *snapshot) spot(r *http.Request, d *engine.Decision, e *engine.Engine, harmless map[string]bool) *spot {
 	m := s.memo
 	now := m.now()
@@ -259,7 +260,7 @@ func (s *snapshot) spot(r *http.Request, d *engine.Decision, e *engine.Engine, h
 		}
 	}
 	judge, until := s.currentAt(now)
-	if judge != e || r.Method == http.MethodOptions || len(where) > maxSpot || m.byMethod && engine.AsksMethod(r.Header) {
+	if judge != e || r.Method == http.MethodOptions || len(where) > maxSpot {
 		return nil
 	}
 	at := &spot{engine: e, until: until, key: d.Route + "\n", harmless: harmless}

@@ -181,7 +181,7 @@ func TestTheShortWayLeadsWhereTheLongOneDoes(t *testing.T) {
 					tree{"name": "search", "paths": "/search", "binding": tree{"from": "query:session"}},
 					tree{"name": "feed", "paths": "/feed", "mode": "log"},
 					tree{"name": "open", "paths": "/open", "check": "none"},
-					tree{"name": "admin", "hosts": "admin.example.com", "keys": "next"},
+					tree{"name": "admin", "hosts": "admin.example.com", "keys": "account"},
 					tree{"name": "delete", "methods": "DELETE", "deny_issuers": "someone"},
 				},
 			}
@@ -255,7 +255,7 @@ func (w *twins) tokens(t *testing.T) []string {
 	for _, key := range []string{"account", "next", "other"} {
 		for _, more := range []tree{{"did": "one"}, {"did": "two", "pay": token.Pay([]byte("Bearer x"))}, {"did": ""}, {"did": "three", "exp": noon.Add(20 * time.Minute).Unix()},
 			{"did": "four", "pay": token.Pay([]byte("sx"))}, {"did": "fünf", "iss": "someone"}, {"did": "six", "nbf": noon.Add(5 * time.Minute).Unix()},
-			{"did": "seven", "exp": noon.Add(-time.Minute).Unix(), "arc": "ARC1"}, {"did": "eight", "exp": "text"}} {
+			{"did": "seven", "exp": noon.Add(-time.Minute).Unix(), "arc": "ARC1"}, {"did": "eight", "exp": "text"}, {"did": "nine", "pay": token.Pay([]byte("x"))}} {
 			c := claims()
 			c["exp"] = noon.Add(2 * time.Hour).Unix()
 			for name, value := range more {
@@ -304,7 +304,7 @@ func anything(random *rand.Rand, tokens []string, scheme bool) *http.Request {
 			r.Header[name] = append(r.Header[name], pick(values...))
 		}
 	}
-	compact := pick(tokens[0], tokens[0], tokens[1], tokens[2], tokens[10], pick(tokens...))
+	compact := pick(tokens[0], tokens[0], tokens[1], tokens[2], tokens[9], tokens[11], pick(tokens...))
 	if random.Intn(4) == 0 {
 		compact = spoilt(random, compact)
 	}
@@ -393,4 +393,19 @@ func TestAMemoIsBounded(t *testing.T) {
 	if requests, names := w.interpreted.Remembered(); requests > 8192 || names > 512 {
 		t.Errorf("got %d requests and %d names remembered, want at most 8192 and 512", requests, names)
 	}
+}
+
+// What stands in one header field must not be taken for two.
+func TestTheShortWayTellsATokenFromWhatFollows(t *testing.T) {
+	w := newTwins(t, tree{"binding": tree{"from": "header:Authorization"}})
+	r := genuine(t, "/")
+	for range 3 {
+		w.both(t, "genuine", r)
+	}
+	if w.passed != 1 {
+		t.Errorf("got %d requests on the short way, want the third", w.passed)
+	}
+	forged := incoming("GET", "/")
+	forged.Header["Approov-Token"] = []string{r.Header.Get("Approov-Token") + "\nAuthorization: " + bearer + "\r"}
+	w.both(t, "with the bound header in the token's", forged)
 }
