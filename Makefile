@@ -29,7 +29,7 @@ lint: ## check format, vet and staticcheck
 	for module in internal/yaegitest internal/e2e traefikplugin/e2e deploy/kubernetes/check; do (cd $$module && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...) || exit 1; done
 
 race: ## run the tests of what runs concurrently under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race ./engine ./gate ./internal/h1 ./internal/host ./internal/liveask/suite ./internal/logline ./internal/sdnotify ./internal/tracing ./proxy ./source ./traefikplugin ./cmd/approovgate ./cmd/demo ./internal/conformance
+	CGO_ENABLED=1 $(GO) test -race ./engine ./gate ./internal/h1 ./internal/host ./internal/liveask/suite ./internal/logline ./internal/sdnotify ./internal/tracing ./proxy ./source ./traefikplugin ./cmd/approovgate ./internal/conformance ./attestserver ./attestserver/evidence ./measure ./sdk
 
 # When the time is up, go test -fuzz sometimes reports "context deadline exceeded" although nothing was found
 # (golang.org/issue/75804). A target has failed if there is more to say than that.

@@ -127,11 +127,12 @@ type bundle struct {
 	into []*int64 // what it stands for
 }
 
-// bundle is what count raises for a pass that is not unbound, as one number.
+// bundle is what count raises for a decision, as one number. It may be a pass that is not unbound, or a fail for a
+// reason that tells of no use of a key.
 func (c *counters) bundle(s *snapshot, d *engine.Decision) *int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := d.Route + "\x00" + string(d.Mode) + "\x00" + d.Key
+	key := d.Route + "\x00" + string(d.Mode) + "\x00" + string(d.Reason) + "\x00" + d.Key
 	if d.Claims.Pay != "" {
 		key += "\x00pay"
 	}
@@ -160,13 +161,17 @@ func (c *counters) settle() {
 	}
 }
 
-// counted is what count raises for a pass that is not unbound.
+// counted is what bundle stands for.
 func (s *snapshot) counted(d *engine.Decision) []*int64 {
 	counts, ok := s.counts[d.Route]
 	if !ok {
 		return nil
 	}
-	all := []*int64{&counts.decisions[s.gate.counters.place(d)], &counts.bound[passes]}
+	all := []*int64{&counts.decisions[s.gate.counters.place(d)]}
+	if d.Verdict != engine.Pass {
+		return all
+	}
+	all = append(all, &counts.bound[passes])
 	if d.Claims.Pay != "" {
 		all = append(all, &counts.bound[withPay])
 	}

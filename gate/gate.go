@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +49,10 @@ type Options struct {
 	// CacheAll puts cheap tokens into the cache too, for interpreted gates.
 	CacheAll bool
 
+	// Quiet is when the host writes no more lines about requests that are refused on a route, empty: the default, for
+	// one reason. It is asked once for each; nil: no request is refused the short way.
+	Quiet func(route string, reason engine.Reason) *Quiet
+
 	// Kin are the gates of the same name that this one shares control and counters with; nil: there are none.
 	Kin *Kin
 }
@@ -61,6 +66,7 @@ type Gate struct {
 
 	o        Options
 	live     atomic.Value // *snapshot
+	front    atomic.Value // *front, of an interpreted gate
 	counters *counters
 	number   int                        // of this gate in counters
 	hide     func(device string) string // a device id as logs may show it
@@ -245,7 +251,7 @@ func (g *Gate) commit(policy config.Policy, all entries, ready *engine.Engine) {
 	policy.Control.Token, policy.Control.Seal = "", ""
 	next.policy = policy
 	if g.o.CacheAll {
-		next.memo = newMemo(&policy, next.bound)
+		next.memo = newMemo(&policy, next.bound, g.o.Now)
 		next.findEveryday()
 	}
 	g.since, next.keys = all.date(g.since, g.o.Now())
@@ -296,6 +302,9 @@ func (g *Gate) store(next *snapshot) {
 		next.memo = next.memo.empty()
 	}
 	g.live.Store(next)
+	if next.memo != nil {
+		g.front.Store(next.memo.front(0))
+	}
 }
 
 func (g *Gate) snapshot() *snapshot { return g.live.Load().(*snapshot) }
@@ -305,13 +314,21 @@ func (s *snapshot) current() *engine.Engine {
 	if len(s.stages) == 0 {
 		return s.engine
 	}
-	now := s.gate.o.Now()
+	judge, _ := s.currentAt(s.gate.o.Now())
+	return judge
+}
+
+// currentAt is the engine in force at a moment, and until which Unix second it is for certain.
+func (s *snapshot) currentAt(now time.Time) (*engine.Engine, int64) {
 	for _, stage := range s.stages {
-		if stage.until.IsZero() || now.Before(stage.until) {
-			return stage.engine
+		if stage.until.IsZero() {
+			return stage.engine, math.MaxInt64
+		}
+		if now.Before(stage.until) {
+			return stage.engine, stage.until.Unix()
 		}
 	}
-	return s.engine
+	return s.engine, math.MaxInt64
 }
 
 // Check decides on a request and counts the decision. Hosts on net/http use Ask.

@@ -31,9 +31,7 @@ func (g *Gate) Ask(r *http.Request) Answer {
 	s.count(&a.Decision)
 	if s.memo != nil {
 		s.looked()
-		if d := &a.Decision; d.Reason == engine.OK && d.Action == engine.Forward {
-			s.remember(r, &a, judge)
-		}
+		s.remember(r, &a, judge)
 	}
 	return a
 }
@@ -197,28 +195,32 @@ func set(header http.Header, name string, value []string) {
 // Refuse answers a request that is not to be forwarded. The body is the same for every reason, unless
 // the policy asks for details (respond.details). A gRPC call is answered in gRPC's way.
 func (a *Answer) Refuse(w http.ResponseWriter, r *http.Request) {
-	respond := &a.s.policy.Respond
 	status := a.Status(r)
 	message := "unauthorized"
-	if respond.Details {
+	if a.s.policy.Respond.Details {
 		message = string(a.Reason)
 	}
 	if AnswerGRPC(w, r, status, message) {
 		return
 	}
-	body, contentType := respond.Body, respond.ContentType
-	if respond.Details {
-		body = details(&a.Decision)
-		contentType = "application/json"
-	}
-	if body == "" {
-		contentType = ""
-	}
+	body, contentType := a.content()
 	announce(w.Header(), status, contentType)
 	w.WriteHeader(status)
 	if body != "" && r.Method != http.MethodHead {
 		_, _ = io.WriteString(w, body) // a client that has gone needs no answer
 	}
+}
+
+// content is the body of a refusal, empty: none, and its type.
+func (a *Answer) content() (body, contentType string) {
+	respond := &a.s.policy.Respond
+	if respond.Details {
+		return details(&a.Decision), "application/json"
+	}
+	if respond.Body == "" {
+		return "", ""
+	}
+	return respond.Body, respond.ContentType
 }
 
 // announce sets the header fields of a refusal. No content type: it has no body, or another one than the gate's.

@@ -78,11 +78,11 @@ func (o *Object) Next() bool {
 		pos = skipSpace(o.text, pos+1)
 	}
 	o.state = reading
-	return o.member(pos)
+	return member(o, pos)
 }
 
 // member reads one name, colon and value from pos.
-func (o *Object) member(pos int) bool {
+func member(o *Object, pos int) bool {
 	end, escaped := scanString(o.text, pos)
 	if end < 0 {
 		return o.fail()
@@ -91,7 +91,7 @@ func (o *Object) member(pos int) bool {
 	if escaped {
 		o.Name = unescape(o.Name)
 	}
-	if !o.remember(o.Name) {
+	if !remember(o, o.Name) {
 		return o.fail()
 	}
 	pos = skipSpace(o.text, end)
@@ -123,7 +123,7 @@ func (o *Object) Text() (string, bool) {
 }
 
 // remember notes a name and reports whether it is new and within the bound.
-func (o *Object) remember(name string) bool {
+func remember(o *Object, name string) bool {
 	near := o.count
 	if near > nearNames {
 		near = nearNames

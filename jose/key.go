@@ -44,6 +44,7 @@ type Key struct {
 
 	verify  func(signed, signature string) bool // nil: never
 	decrypt func(e envelope) (string, Fault)    // nil: not for JWE
+	macs    *sync.Pool                          // of hash.Hash, for trials; nil: not HS256
 }
 
 // Name is what logs, metrics and policies call the key.
@@ -101,6 +102,7 @@ func NewHS256(name, kid string, secret []byte, jwe bool) (Key, error) {
 	own := append([]byte(nil), secret...)
 	k := newKey(name, HS256, kid)
 	k.verify = hs256(own)
+	k.macs = &sync.Pool{New: func() any { return hmac.New(sha256.New, own) }}
 	if jwe {
 		var err error
 		if k.decrypt, err = gcmKeyWrap(sha256.Sum256(own)); err != nil {

@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/approovgate/approovgate/engine"
@@ -35,9 +36,10 @@ type kind struct{ route, reason, action string }
 
 // account is what became of the lines of a kind.
 type account struct {
-	second  int64 // Unix time
-	written int   // in it
-	skipped int64 // since the last summary
+	second  int64  // Unix time
+	written int    // in it
+	skipped *int64 // atomic: since the last summary
+	full    *int64 // atomic: the second, once no more lines are to be written in it
 }
 
 func newLines(name string) *lines { return &lines{gate: name, accounts: map[kind]*account{}} }
@@ -56,7 +58,7 @@ func (l *lines) decided(a *gate.Answer, r *http.Request) {
 		}
 	}
 	of := kind{a.Route, string(a.Reason), string(a.Action)}
-	write, skipped := l.spend(of, time.Now().Unix())
+	write, skipped := l.spend(of, now().Unix())
 	if skipped > 0 {
 		l.summary(of, skipped)
 	}
@@ -69,21 +71,40 @@ func (l *lines) decided(a *gate.Answer, r *http.Request) {
 func (l *lines) spend(of kind, second int64) (write bool, skipped int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	a := l.accounts[of]
-	if a == nil {
-		a = &account{}
-		l.accounts[of] = a
-	}
+	a := l.account(of)
 	if a.second != second {
-		skipped = a.skipped
-		*a = account{second: second}
+		skipped = atomic.SwapInt64(a.skipped, 0)
+		a.second = second
+		a.written = 0
+		atomic.StoreInt64(a.full, 0)
 	}
 	if a.written == linesPerSecond {
-		a.skipped++
+		atomic.AddInt64(a.skipped, 1)
 		return false, skipped
 	}
 	a.written++
+	if a.written == linesPerSecond {
+		atomic.StoreInt64(a.full, second)
+	}
 	return true, skipped
+}
+
+// account is the account of a kind. mu is held.
+func (l *lines) account(of kind) *account {
+	a := l.accounts[of]
+	if a == nil {
+		a = &account{skipped: new(int64), full: new(int64)}
+		l.accounts[of] = a
+	}
+	return a
+}
+
+// quiet tells the gate when it need not tell of requests that are refused.
+func (l *lines) quiet(route string, reason engine.Reason) *gate.Quiet {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.account(kind{route, string(reason), string(engine.Reject)})
+	return &gate.Quiet{Second: a.full, Skipped: a.skipped}
 }
 
 // flush writes what is left to say of floods that are over.
@@ -98,9 +119,8 @@ func (l *lines) left() map[kind]int64 {
 	defer l.mu.Unlock()
 	all := map[kind]int64{}
 	for of, a := range l.accounts {
-		if a.skipped > 0 {
-			all[of] = a.skipped
-			a.skipped = 0
+		if skipped := atomic.SwapInt64(a.skipped, 0); skipped > 0 {
+			all[of] = skipped
 		}
 	}
 	return all

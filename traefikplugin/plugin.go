@@ -36,7 +36,7 @@ func New(ctx context.Context, next http.Handler, configuration *Config, name str
 	if m.err != nil {
 		return nil, m.err
 	}
-	return &handler{running: m.running, next: next}, nil
+	return m.running.gate.Shortcut(next, &handler{running: m.running, next: next}), nil
 }
 
 // making is a middleware on its way: a gate or an error, also where the plugin has a fault.
@@ -65,17 +65,8 @@ type handler struct {
 	next    http.Handler
 }
 
-// ServeHTTP passes a request on, or answers it. Requests like those that have passed before go the short way.
+// ServeHTTP passes a request on, or answers it. It is the long way: requests like those before go the short one.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h.running.gate.Pass(r) {
-		h.next.ServeHTTP(w, r)
-		return
-	}
-	h.ask(w, r)
-}
-
-// ask goes the long way.
-func (h *handler) ask(w http.ResponseWriter, r *http.Request) {
 	p := &passage{w: w}
 	h.admit(p, r)
 	if p.open {

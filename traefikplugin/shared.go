@@ -87,7 +87,8 @@ func (g *gates) open(s *setup, who string, refused bool) (*running, []config.Pro
 	}
 	r := &running{setup: s, who: who, name: policy.Name, lines: newLines(policy.Name)}
 	made, problems := gate.New(gate.Options{
-		Load: s.load, Now: now, Elapsed: elapsed, Notify: r.lines.event, NewCache: newCache, CacheAll: true, Kin: g.kinOf(policy.Name),
+		Load: s.load, Now: now, Elapsed: elapsed, Notify: r.lines.event, NewCache: newCache, CacheAll: true, Quiet: r.lines.quiet,
+		Kin: g.kinOf(policy.Name),
 	})
 	problems = s.place(problems)
 	if made == nil {

@@ -34,9 +34,9 @@ func (a *Account) Library(id, platform string) (Library, error) {
 	case id == "":
 		return Library{}, refuse(attestapi.CodeNotFound, "platform: there is no SDK library for %.40q; this service has the SDK for %s", platform, PlatformGo)
 	case platform == "":
-		return Library{}, refuse(attestapi.CodeNotFound, "library: there is no SDK library %.40q; see approov sdk -list", id)
+		return Library{}, refuse(attestapi.CodeNotFound, "library: there is no SDK library %.40q; see approov sdk -listLibraries", id)
 	}
-	return Library{}, refuse(attestapi.CodeNotFound, "library: there is no SDK library %.40q for %.40q; see approov sdk -list", id, platform)
+	return Library{}, refuse(attestapi.CodeNotFound, "library: there is no SDK library %.40q for %.40q; see approov sdk -listLibraries", id, platform)
 }
 
 // LatestLibraries are the account's SDK libraries, the latest first.
@@ -86,7 +86,7 @@ func (a *Account) RemoveLibrary(by Actor, at time.Time, id string) error {
 	return a.change(by, at, OpLibraryRemove, func(c *Account) (outcome, error) {
 		l, err := c.Library(id, "")
 		if err != nil || id == "" {
-			return unchanged, refuse(attestapi.CodeNotFound, "id: there is no SDK library %.40q; see approov sdk -list", id)
+			return unchanged, refuse(attestapi.CodeNotFound, "id: there is no SDK library %.40q; see approov sdk -listLibraries", id)
 		}
 		if l.ID == c.Libraries[len(c.Libraries)-1].ID {
 			return unchanged, refuse(attestapi.CodeConflict, "id: %s is the latest SDK library, which an account always has; make a new one first", id)

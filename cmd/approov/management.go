@@ -91,7 +91,7 @@ func (c *call) listManagement() error {
 		return c.finish(answer, err)
 	}
 	for _, t := range list.Tokens {
-		c.say("%s, %s, %s, expires %s, %s", t.Email, t.Name, t.Role, c.timeText(t.Expires), t.ID)
+		c.say("%s, %s, expires %s, %s", holder(t.Email, t.Name), t.Role, c.timeText(t.Expires), t.ID)
 	}
 	return nil
 }

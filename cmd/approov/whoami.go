@@ -21,6 +21,14 @@ func (c *call) whoami() error {
 		return c.finish(answer, err)
 	}
 	c.say("account %s, version %s, at %s (%s)", info.Account, strconv.FormatInt(info.Version, 10), c.api.Server(), info.Server)
-	c.say("%s, %s, %s, expires %s, %s", info.Email, info.Name, info.Role, c.timeText(info.Expires), info.TokenID)
+	c.say("%s, %s, expires %s, %s", holder(info.Email, info.Name), info.Role, c.timeText(info.Expires), info.TokenID)
 	return nil
+}
+
+// holder is who has a management token. Those made with the account were made for nobody's address.
+func holder(email, name string) string {
+	if email == "" {
+		return name
+	}
+	return email + ", " + name
 }
