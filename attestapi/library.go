@@ -35,8 +35,10 @@ func (l Library) Ref() LibraryRef {
 	return LibraryRef{ID: l.ID, Platform: l.Platform, Version: l.Version}
 }
 
-// String, GoString and the like show everything but the key.
+// String is the version and the ID.
 func (l Library) String() string { return fmt.Sprintf("%s(%s)", l.Version, l.ID) }
+
+// GoString shows everything but the key.
 func (l Library) GoString() string {
 	return fmt.Sprintf("attestapi.Library{%s %s %s}", l.Account, l.Platform, l)
 }

@@ -165,12 +165,11 @@ func (o options) recoverTokens(a *account.Account) error {
 		} else if err != nil {
 			return err
 		}
-		if _, err := a.Verify(strings.TrimSpace(string(text)), time.Now()); err == nil {
-			err = os.Rename(path, o.tokenFile(name))
-		} else {
-			err = os.Remove(path)
+		settle := func() error { return os.Rename(path, o.tokenFile(name)) }
+		if _, err := a.Verify(strings.TrimSpace(string(text)), time.Now()); err != nil {
+			settle = func() error { return os.Remove(path) } // of an account that was never written
 		}
-		if err != nil {
+		if err := settle(); err != nil {
 			return err
 		}
 	}

@@ -65,6 +65,27 @@ func TestBackup(t *testing.T) {
 	}
 }
 
+// A service that ended between writing its first account and naming the files of its tokens names them the next time,
+// and throws away those of an account that was never written.
+func TestTokenFilesAreNamedTheNextTime(t *testing.T) {
+	s := startService(t, t.TempDir())
+	s.kill()
+	rename := func(from, to string) {
+		if err := os.Rename(filepath.Join(s.data, from), filepath.Join(s.data, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rename("admin.tok", "admin.tok.new")
+	if err := os.WriteFile(filepath.Join(s.data, "dev.tok.new"), []byte("of another account\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again := startService(t, s.data)
+	again.approov(t, "whoami")
+	if left, err := filepath.Glob(filepath.Join(s.data, "*.new")); err != nil || len(left) != 0 {
+		t.Errorf("got %v left, %v, want none", left, err)
+	}
+}
+
 // What attestserver refuses to start with, and what it says.
 func TestMistakes(t *testing.T) {
 	for _, row := range []struct {
