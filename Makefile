@@ -74,6 +74,7 @@ crosstalk: ## a million requests, each of which must get its own answer (4 minut
 bench: ## measure the check and the proxy, with the ratios that README states, beside HAProxy and nginx where installed (Linux, two cores)
 	$(GO) test -run '^$$' -bench 'Token|Check' -count 5 ./engine
 	$(GO) run ./internal/bench
+	$(MAKE) bench-attest
 
 bench-hosts: caddy ## measure what the gate costs in Caddy and in Traefik (make traefik traefik-bundle), beside each without it (Linux, two cores)
 	$(GO) run ./internal/bench -hosts -only valid,bad $(BENCHFLAGS)
