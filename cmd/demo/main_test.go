@@ -98,8 +98,8 @@ func TestCommandsThatAreShownWork(t *testing.T) {
 	defer func() { stop(); <-ended }()
 	out.wait(t, "Ctrl-C ends the demo")
 	found := regexp.MustCompile(`(?m)^    # (.*)\n    (curl .*)$`).FindAllStringSubmatch(out.String(), -1)
-	if len(found) != 7 {
-		t.Fatalf("commands: got %d, want 7", len(found))
+	if len(found) != 8 {
+		t.Fatalf("commands: got %d, want 8", len(found))
 	}
 	for _, command := range found {
 		got, err := exec.CommandContext(ctx, "sh", "-c", command[2]).Output()
