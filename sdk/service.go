@@ -80,12 +80,13 @@ func (c *Client) ask(ctx context.Context, s *settings, once func(context.Context
 func (c *Client) askOne(ctx context.Context, s *settings, base string, once func(context.Context, string) *fault) *fault {
 	for try := 0; ; try++ {
 		f := once(ctx, base)
-		if f != nil && f.kind == unreachable {
-			// A connection that went quiet, as when a telephone changes networks, is not to be had again.
-			s.service.CloseIdleConnections()
-		}
 		if f == nil || f.kind == final || f.kind == intercepted || f.kind == overloaded || try == s.retries || !sleep(ctx, pauseBetween) {
 			return f
+		}
+		if f.kind == unreachable {
+			// A connection that went quiet, as when a telephone changes networks, is not to be had again. The request
+			// that was given up had the pause to leave it: only then is it idle.
+			s.service.CloseIdleConnections()
 		}
 	}
 }
