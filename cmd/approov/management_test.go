@@ -7,12 +7,16 @@ import (
 )
 
 // FuzzTokenID puts any text as the ID into a token, which must come out as it went in, and takes any token.
+// longestID is more than an ID ever has, in bytes.
+const longestID = 256
+
 func FuzzTokenID(f *testing.F) {
 	f.Add("t-2", "eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiJ0LTIifQ.c2ln")
 	f.Add("", "e30.e30.e30")
 	f.Add("a\u2028b", "..")
 	f.Fuzz(func(t *testing.T, id, token string) {
-		_, _ = tokenID(token) // must not panic
+		_, _ = tokenID(token)             // must not panic
+		id = id[:min(len(id), longestID)] // longer tokens are none
 		payload, err := json.Marshal(map[string]any{"acct": "a", "jti": id, "exp": 1})
 		if err != nil {
 			t.Fatal(err)
