@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// FuzzTokenID puts any text as the ID into a token, which must come out as it went in, and takes any token.
 // longestID is more than an ID ever has, in bytes.
 const longestID = 256
 
+// FuzzTokenID puts any text as the ID into a token, which must come out as it went in, and takes any token.
 func FuzzTokenID(f *testing.F) {
 	f.Add("t-2", "eyJhbGciOiJIUzI1NiJ9.eyJqdGkiOiJ0LTIifQ.c2ln")
 	f.Add("", "e30.e30.e30")
