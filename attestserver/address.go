@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// clientAddress is the address an app asks from, as text: who connects, or whom the proxies say that are trusted to.
+// ClientAddress is the address a request comes from, as text: who connects, or whom the proxies say that are trusted to.
 // Empty: there is none, as for a Unix socket.
-func (s *Server) clientAddress(r *http.Request) string {
+func (s *Server) ClientAddress(r *http.Request) string {
 	address, ok := parseAddress(r.RemoteAddr)
 	if !ok {
 		return ""
@@ -42,6 +42,3 @@ func parseAddress(text string) (netip.Addr, bool) {
 	address, err := netip.ParseAddr(strings.Trim(text, "[]"))
 	return address.Unmap().WithZone(""), err == nil
 }
-
-// ClientAddress is the address a request comes from: who connects, or whom trusted proxies say.
-func (s *Server) ClientAddress(r *http.Request) string { return s.clientAddress(r) }

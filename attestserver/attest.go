@@ -58,7 +58,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body []byte, id 
 		exp: now.Add(ttl + issue.Grace(c.account)).Unix(),
 	}
 	if c.account.IPTracking != account.TrackNone {
-		claims.ip = s.clientAddress(r)
+		claims.ip = s.ClientAddress(r)
 	}
 	response, err := s.respond(c, &q, f, claims, ttl, pass, id, now)
 	if err != nil {

@@ -56,7 +56,7 @@ func TestAServiceThatFails(t *testing.T) {
 		want     Status
 		failover Status // with a failover that answers the same
 	}{
-		{"an account that is not known", func(w http.ResponseWriter, _ *http.Request) { problem(w, 403, codeAccountUnknown) }, NoApproovService, NoApproovService},
+		{"an account that is not known", func(w http.ResponseWriter, _ *http.Request) { problem(w, 403, attestapi.CodeAccountUnknown) }, NoApproovService, NoApproovService},
 		{"an internal error", status(500), NoApproovService, NoApproovService},
 		{"a bad gateway", status(502), NoApproovService, NoApproovService},
 		{"out of service", status(503), NoApproovService, NoApproovService},

@@ -133,9 +133,6 @@ func (v *verdict) failure() *failure {
 	return &failure{PoorNetwork, v.last.err, v.after}
 }
 
-// codeAccountUnknown is the code of the problem that answers for an account that is not there, or no more.
-const codeAccountUnknown = "account_unknown"
-
 // post sends a request and decodes the answer.
 func post(ctx context.Context, s *settings, url string, request, response any) *fault {
 	body, err := json.Marshal(request)
@@ -190,7 +187,7 @@ func refusal(response *http.Response, answer []byte) *fault {
 	err := fmt.Errorf("the service answered with status %d", response.StatusCode)
 	after := retryAfter(response.Header.Get("Retry-After"))
 	switch status := response.StatusCode; {
-	case status == http.StatusForbidden && problem.Code == codeAccountUnknown:
+	case status == http.StatusForbidden && problem.Code == attestapi.CodeAccountUnknown:
 		return &fault{kind: final, final: NoApproovService, err: errors.New("the service does not know the account")}
 	case status == http.StatusBadRequest && problem.Code == attestapi.CodeMalformed, status == http.StatusRequestEntityTooLarge && problem.Code == attestapi.CodeTooLarge:
 		return &fault{kind: final, final: InternalError, err: fmt.Errorf("the service does not understand the request (%s); is the SDK too old for it?", problem.Code)}

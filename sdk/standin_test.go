@@ -305,7 +305,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *service) challenge(w http.ResponseWriter, body []byte) {
 	var request attestapi.ChallengeRequest
 	if json.Unmarshal(body, &request) != nil || request.Account != s.account || request.Library != s.library.ID {
-		problem(w, http.StatusForbidden, codeAccountUnknown)
+		problem(w, http.StatusForbidden, attestapi.CodeAccountUnknown)
 		return
 	}
 	_, _ = w.Write(must(json.Marshal(attestapi.ChallengeResponse{Nonce: s.nonce(request.DeviceID), NonceTTL: 60, Rules: s.rules, Request: "r1"})))

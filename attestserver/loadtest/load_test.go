@@ -170,7 +170,7 @@ func processorTime(b *testing.B) time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
-// BenchmarkAttest measures attestations of an account at its bounds, without the network: go test -run XXX -bench
+// BenchmarkAttest measures attestations of an account at its bounds, without the network: go test -run '^$' -bench
 // Attest -benchtime 10s ./attestserver/loadtest. Each nonce is committed to disk before it is answered. The processor
 // time, which does not depend on what else the machine does, includes that of the clients.
 func BenchmarkAttest(b *testing.B) {

@@ -98,6 +98,7 @@ func TestMistakes(t *testing.T) {
 		{"an address others can reach, without TLS", []string{"--listen", ":8484"}, 2, "--cert and --key-file, or --plain"},
 		{"a public address, and apps are not told", []string{"--listen", ":8484", "--plain"}, 2, "--url is missing"},
 		{"apps would have to send http", []string{"--url", "http://attest.example.com"}, 2, "must be https"},
+		{"apps would have to look up a name for http", []string{"--url", "http://localhost:8484"}, 2, "by its address"},
 		{"half a certificate", []string{"--cert", "cert.pem"}, 2, "belong together"},
 		{"a key on the command line", []string{"--key", "c2VjcmV0"}, 2, "shows in ps"},
 		{"a certificate that is not there", []string{"--data", t.TempDir(), "--listen", "127.0.0.1:0", "--cert", "/absent", "--key-file", "/absent"}, 1, "/absent"},

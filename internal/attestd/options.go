@@ -131,8 +131,9 @@ func (o *options) checkURLs() error {
 		if err != nil || u.Host == "" || u.RawQuery != "" || u.User != nil || u.Fragment != "" {
 			return fmt.Errorf("--url: %q is not an address such as https://attest.example.com", text)
 		}
-		if u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(net.JoinHostPort(u.Hostname(), "1"))) {
-			return fmt.Errorf("--url: %s must be https: apps send http to this machine only", text)
+		ip, err := netip.ParseAddr(u.Hostname())
+		if u.Scheme != "https" && (u.Scheme != "http" || err != nil || !ip.IsLoopback()) { // as the SDK judges it
+			return fmt.Errorf("--url: %s must be https: apps send http to this machine only, by its address, such as http://127.0.0.1:8484", text)
 		}
 	}
 	return nil
