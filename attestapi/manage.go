@@ -146,7 +146,7 @@ type Devices struct {
 // ExampleToken asks for a token to test with (manual, "Generating Example Tokens").
 type ExampleToken struct {
 	Domain string `json:"domain"`
-	Type   string `json:"type,omitempty"` // valid (default), invalid or failover
+	Type   string `json:"type,omitempty"` // valid (default), invalid, expired or failover
 	Data   string `json:"data,omitempty"` // to bind it to, as SetDataHashInToken does
 }
 

@@ -24,8 +24,8 @@ type Handmade struct {
 	Expires time.Time
 }
 
-// ExampleToken is a token for an API domain as apps get them, to test with. kind is valid, invalid or failover; empty
-// means valid. data is what it is bound to, if anything.
+// ExampleToken is a token for an API domain as apps get them, to test with. kind is valid, invalid, failover or, which is
+// ours, expired an hour ago; empty means valid. data is what it is bound to, if anything.
 func (a *Account) ExampleToken(by Actor, at time.Time, d Domain, kind, data string) (Handmade, error) {
 	if err := by.Check(OpExampleToken); err != nil {
 		return Handmade{}, err
@@ -41,6 +41,9 @@ func (a *Account) ExampleToken(by Actor, at time.Time, d Domain, kind, data stri
 	switch kind {
 	case "invalid":
 		h.Good = false
+	case "expired":
+		h.Expires = second(at.Add(-exampleLifetime))
+		h.Claims["exp"] = h.Expires.Unix()
 	case "", "valid":
 	case "failover":
 		if data != "" {
@@ -48,7 +51,7 @@ func (a *Account) ExampleToken(by Actor, at time.Time, d Domain, kind, data stri
 		}
 		return h, nil
 	default:
-		return Handmade{}, refuse(attestapi.CodeInvalid, "type: unknown type %.40q: use valid, invalid or failover", kind)
+		return Handmade{}, refuse(attestapi.CodeInvalid, "type: unknown type %.40q: use valid, invalid, expired or failover", kind)
 	}
 	h.Claims["did"] = ExampleDeviceID
 	if a.Tracking() != TrackNone {

@@ -21,7 +21,7 @@ func tokenVerb() verb {
 			{option{"genLongLived", "NAME,LIFETIME", "a token for a server, such as server-token,90d; admin"}, nil, nil, (*call).longLivedToken},
 		},
 		options: []option{
-			{"type", "TYPE", "valid, invalid or failover; default: valid"},
+			{"type", "TYPE", "valid, invalid, expired or failover; default: valid"},
 			{"setDataHashInToken", "TEXT", "bind it to a text, as the SDK does"},
 		},
 	}
