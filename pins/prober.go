@@ -94,8 +94,8 @@ func (p Prober) chain(domain string, served []*x509.Certificate) (Chain, error) 
 	return c, nil
 }
 
-// errPrivate names the way out, which is an option of the service.
-var errPrivate = errors.New("its address is not of the public internet")
+// ErrPrivate is why a Prober with Public does not connect.
+var ErrPrivate = errors.New("its address is not of the public internet")
 
 // control is asked of every address before it is connected to: names that resolve to something else the next time
 // cannot lead it astray.
@@ -108,7 +108,7 @@ func (p Prober) control(_, address string, _ syscall.RawConn) error {
 		return err
 	}
 	if !public(to.Addr()) {
-		return errPrivate
+		return ErrPrivate
 	}
 	return nil
 }
@@ -118,6 +118,7 @@ var special = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
 	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("64:ff9b::/96"),
 	netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("2001::/23"),
+	netip.MustParsePrefix("::/96"), netip.MustParsePrefix("::ffff:0:0:0/96"), netip.MustParsePrefix("fec0::/10"),
 }
 
 func public(a netip.Addr) bool {
