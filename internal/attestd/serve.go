@@ -133,8 +133,8 @@ func (s *service) handler() http.Handler {
 // management is the management API.
 func (s *service) management() http.Handler {
 	return manage.New(manage.Options{
-		Store: s.store, Accounts: s.server, Refresh: s.server.Refresh, Now: time.Now, Rand: rand.Reader, Log: s.c.log, Version: host.Version(),
-		Address: s.server.ClientAddress,
+		Store: s.store, Accounts: s.server, Refresh: s.server.Refresh, Keep: s.server.KeepFailures, Now: time.Now, Rand: rand.Reader, Log: s.c.log,
+		Version: host.Version(), Address: s.server.ClientAddress,
 	})
 }
 
