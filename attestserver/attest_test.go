@@ -337,7 +337,7 @@ func TestEveryRegistrationIsTried(t *testing.T) {
 		{"a measurement of zeros", appName, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", false},
 	} {
 		q := &attestapi.AttestRequest{Nonce: "n", Library: attestapi.LibraryRef{ID: libraryA}, App: attestapi.App{Package: row.app, Measurement: row.measurement}}
-		found, work := c.registered(q, start)
+		found, _, work := c.registered(q, start)
 		if (found != app{}) != row.want || work != account.MaxRegistrations {
 			t.Errorf("%s: got %v after %d registrations, want %v after all %d", row.name, found != app{}, work, row.want, account.MaxRegistrations)
 		}

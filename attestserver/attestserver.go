@@ -35,6 +35,8 @@ type Store interface {
 	Accounts(ctx context.Context) ([]*account.Account, int64, error)
 	Consume(ctx context.Context, nonces []store.Nonce) (fresh []bool, err error)
 	Prune(ctx context.Context, now time.Time) (int, error)
+	KeepFailures(ctx context.Context, failures []store.Failure) error
+	PruneFailures(ctx context.Context, now time.Time) (int, error)
 	Changed() <-chan struct{}
 }
 
@@ -73,6 +75,7 @@ type Server struct {
 	sampler  *logline.Sampler
 	hide     func(device string) string
 	metrics  *metrics
+	failures *failures
 	evidence *evidence.Set
 	places   chan struct{} // one for each request that is worked on
 	routes   map[string]route
@@ -119,6 +122,7 @@ func New(o Options) (*Server, error) {
 	if s.metrics, err = newMetrics(s); err != nil {
 		return nil, err
 	}
+	s.failures = &failures{store: o.Store, dropped: s.metrics.failuresDropped, log: o.Log}
 	s.routes = map[string]route{
 		attestapi.PathChallenge: {http.MethodPost, s.challenge},
 		attestapi.PathAttest:    {http.MethodPost, s.attest},

@@ -18,6 +18,8 @@ type metrics struct {
 	nonceFailed   prometheus.Counter
 	refreshFailed prometheus.Counter
 	overload      prometheus.Counter
+
+	failuresDropped prometheus.Counter
 }
 
 // calls are what an SDK counts (manual, "SDK Metrics").
@@ -46,12 +48,14 @@ func newMetrics(s *Server) (*metrics, error) {
 		nonceFailed:   counter("nonce_store_errors_total", "Attestations that were not answered because nonces could not be consumed."),
 		refreshFailed: counter("refresh_errors_total", "Attempts to read the accounts that failed, wholly or in part."),
 		overload:      counter("overload_total", "Requests refused because too many were being worked on."),
+
+		failuresDropped: counter("failures_dropped_total", "Failed attestations that cannot be explained, because there were too many or they could not be written."),
 	}
 	if s.o.Metrics == nil {
 		return m, nil
 	}
 	for _, c := range []prometheus.Collector{
-		m.attestations, m.flags, m.apps, m.calls, m.evidence, m.seconds, m.nonceFailed, m.refreshFailed, m.overload, s.gauge("snapshot_generation",
+		m.attestations, m.flags, m.apps, m.calls, m.evidence, m.seconds, m.nonceFailed, m.refreshFailed, m.overload, m.failuresDropped, s.gauge("snapshot_generation",
 			"Generation of the accounts in force.", func(p *snapshot) float64 { return float64(p.generation) }),
 		s.gauge("snapshot_age_seconds", "Since the accounts in force were read; they are read again only when one has changed.",
 			func(p *snapshot) float64 { return s.o.Now().Sub(p.read).Seconds() }),

@@ -78,21 +78,36 @@ func (s *sealer) seal(random [randomSize]byte, device string, now time.Time, ttl
 // open recognises a nonce that seal has made for the device and that has not expired. Whether it was used is the
 // store's to say, which sees no other nonces than these.
 func (s *sealer) open(text, device string, now time.Time) (n store.Nonce, ok bool) {
-	if len(text) != nonceText {
+	raw, ok := s.own(text, device, now)
+	if !ok {
 		return n, false
+	}
+	until := time.Unix(int64(binary.BigEndian.Uint64(raw)), 0)
+	if !now.Before(until) || until.After(now.Add(nextNonceTTL+time.Minute)) {
+		return n, false
+	}
+	return store.Nonce{ID: [randomSize]byte(raw[expirySize:]), Until: until}, true
+}
+
+// expired reports whether a nonce is one that seal has made for the device today or yesterday, and that has expired.
+func (s *sealer) expired(text, device string, now time.Time) bool {
+	raw, ok := s.own(text, device, now)
+	return ok && !now.Before(time.Unix(int64(binary.BigEndian.Uint64(raw)), 0))
+}
+
+// own recognises a nonce that seal has made for the device today or yesterday, and returns its bytes.
+func (s *sealer) own(text, device string, now time.Time) (raw []byte, ok bool) {
+	if len(text) != nonceText {
+		return nil, false
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(raw) != nonceSize {
-		return n, false
+		return nil, false
 	}
 	keys, given := s.keys(now), raw[expirySize+randomSize:]
 	today := hmac.Equal(given, s.mac(keys.today, raw, device))
 	yesterday := hmac.Equal(given, s.mac(keys.yesterday, raw, device))
-	until := time.Unix(int64(binary.BigEndian.Uint64(raw)), 0)
-	if !(today || yesterday) || !now.Before(until) || until.After(now.Add(nextNonceTTL+time.Minute)) {
-		return n, false
-	}
-	return store.Nonce{ID: [randomSize]byte(raw[expirySize:]), Until: until}, true
+	return raw, today || yesterday
 }
 
 // mac seals the first part of a nonce to the account and a device. The account's name ends with a zero byte, which

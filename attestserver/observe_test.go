@@ -58,6 +58,7 @@ func TestMetrics(t *testing.T) {
 		"attestserver_nonce_store_errors_total":                    1,
 		"attestserver_refresh_errors_total":                        0,
 		"attestserver_overload_total":                              0,
+		"attestserver_failures_dropped_total":                      0,
 		"attestserver_attest_seconds":                              7,
 		"attestserver_snapshot_generation":                         0,
 		"attestserver_snapshot_age_seconds":                        0,

@@ -51,6 +51,8 @@ type memory struct {
 	changed    chan struct{}
 	read       chan struct{} // told of each call of Accounts
 	pruned     int
+	failures   []store.Failure
+	refused    error // of KeepFailures alone
 }
 
 func newMemory(accounts ...*account.Account) *memory {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/approovgate/approovgate/attestserver/account"
@@ -42,8 +43,9 @@ type compiled struct {
 
 // device is a device with a policy or pin mode of its own.
 type device struct {
-	policy account.Policy // the account's, if the device has none
-	config string         // its own SDK configuration; empty: the account's
+	policy    account.Policy // the account's, if the device has none
+	ownPolicy bool           // it has
+	config    string         // its own SDK configuration; empty: the account's
 }
 
 // app is a registered app.
@@ -78,8 +80,8 @@ func compile(a *account.Account, now time.Time) (*compiled, error) {
 		return nil, errors.New("there is no nonce key")
 	}
 	for _, d := range a.Devices {
-		one := device{policy: d.Policy}
-		if d.Policy == (account.Policy{}) {
+		one := device{policy: d.Policy, ownPolicy: d.Policy != (account.Policy{})}
+		if !one.ownPolicy {
 			one.policy = a.Policy
 		}
 		if d.PinMode != "" && d.PinMode != account.PinNormal {
@@ -99,8 +101,11 @@ func compile(a *account.Account, now time.Time) (*compiled, error) {
 }
 
 // Run keeps the snapshot fresh until ctx ends: it reads the accounts when the store says that one has changed, and
-// when its generation has. It also has the store forget nonces whose time has passed.
+// when its generation has. It also has the store keep failed attestations, and forget these and nonces in time.
 func (s *Server) Run(ctx context.Context) {
+	var keeping sync.WaitGroup
+	keeping.Go(func() { s.failures.run(ctx) })
+	defer keeping.Wait()
 	poll, prune := time.NewTicker(pollEvery), time.NewTicker(pruneEvery)
 	defer poll.Stop()
 	defer prune.Stop()
@@ -121,6 +126,7 @@ func (s *Server) Run(ctx context.Context) {
 			s.tellSkipped()
 		case <-prune.C:
 			s.prune(ctx)
+			s.pruneFailures(ctx)
 		}
 	}
 }
@@ -137,6 +143,15 @@ func (s *Server) prune(ctx context.Context) {
 		if err != nil || n < store.PruneBound || ctx.Err() != nil {
 			return
 		}
+	}
+}
+
+// pruneFailures has the store forget failed attestations that are old, or too many.
+func (s *Server) pruneFailures(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	if _, err := s.o.Store.PruneFailures(ctx, s.o.Now()); err != nil {
+		s.log.Error("failed attestations could not be forgotten", slog.Any("error", err))
 	}
 }
 

@@ -24,6 +24,11 @@ type finding struct {
 	deviceOwn  device
 	hasOwn     bool // the device has an entry of its own
 	evidenceOf evidence.Result
+
+	// For those who ask why an attestation failed; nothing is judged by these.
+	libraryKnown bool
+	replayed     bool // the nonce was good once
+	sameDigest   int  // of the registrations, one with the app's digest, whether it fits or not; -1: there is none
 }
 
 func (f *finding) raise(flag string) {
@@ -39,7 +44,7 @@ func (f *finding) badNonce() bool { return slices.Contains(f.flags, attestapi.Fl
 func (c *compiled) find(q *attestapi.AttestRequest, body []byte, mac string, now time.Time) *finding {
 	f := &finding{key: c.decoy}
 	key, known := c.libraries[q.Library.ID]
-	if known {
+	if f.libraryKnown = known; known {
 		f.key = key
 	}
 	f.genuine = attestapi.SameMAC(mac, attestapi.RequestMAC(f.key, q.Nonce, q.DeviceID, body)) && known
@@ -49,7 +54,7 @@ func (c *compiled) find(q *attestapi.AttestRequest, body []byte, mac string, now
 	if q.ConfigKey != c.fingerprint {
 		f.raise(attestapi.FlagTampered) // the configuration was changed and signed anew (manual, "How SDK Configuration Works")
 	}
-	f.app, _ = c.registered(q, now)
+	f.app, f.sameDigest, _ = c.registered(q, now)
 	if f.app == (app{}) {
 		f.raise(attestapi.FlagAppNotRegistered)
 	}
@@ -75,8 +80,9 @@ var reportedFlags = attestapi.ReportedFlags()
 
 // registered is the registration that fits what an app was measured to be: of its package, with its library, not
 // expired, and with a digest of which the measurement is the MAC. Every registration of the account costs one MAC and
-// one comparison, of whatever package it is and whether one before it fits or not; work counts them.
-func (c *compiled) registered(q *attestapi.AttestRequest, now time.Time) (found app, work int) {
+// one comparison, of whatever package it is and whether one before it fits or not; work counts them. near is one that
+// has the digest at least, or -1.
+func (c *compiled) registered(q *attestapi.AttestRequest, now time.Time) (found app, near, work int) {
 	given, err := base64.StdEncoding.Strict().DecodeString(q.App.Measurement)
 	if err != nil || len(given) != sha256.Size {
 		given = make([]byte, sha256.Size)
@@ -84,7 +90,7 @@ func (c *compiled) registered(q *attestapi.AttestRequest, now time.Time) (found 
 	malformed := err != nil
 	m := hmac.New(sha256.New, []byte(q.Nonce))
 	var sum [sha256.Size]byte
-	match := -1
+	match, near := -1, -1
 	for i := range c.apps {
 		one := &c.apps[i]
 		m.Reset()
@@ -95,11 +101,15 @@ func (c *compiled) registered(q *attestapi.AttestRequest, now time.Time) (found 
 			subtle.ConstantTimeByteEq(boolByte(one.libraryName == q.Library.ID), 1) &
 			subtle.ConstantTimeByteEq(boolByte(one.expires.IsZero() || now.Before(one.expires)), 1)
 		match = subtle.ConstantTimeSelect(same&fits, i, match)
+		near = subtle.ConstantTimeSelect(same, i, near)
+	}
+	if malformed {
+		near = -1
 	}
 	if match < 0 || malformed {
-		return app{}, work
+		return app{}, near, work
 	}
-	return c.apps[match], work
+	return c.apps[match], near, work
 }
 
 func boolByte(b bool) uint8 {

@@ -23,6 +23,7 @@ const (
 	maxNonce     = 512 // bytes
 	maxTokens    = 64
 	maxToken     = 16 << 10 // bytes
+	maxRequestID = 64       // bytes
 	longestToken = time.Hour
 	longestNonce = time.Hour
 )
@@ -120,7 +121,11 @@ func (c *Client) attestWith(ctx context.Context, s *settings, base, n, pay strin
 	c.mu.Lock()
 	c.nonce = newNonce(response.Nonce, response.NonceTTL, sent)
 	c.mu.Unlock()
-	return newTokens(response.Tokens, pay, strings.Join(flags, " "), sent), nil
+	got := newTokens(response.Tokens, pay, strings.Join(flags, " "), sent)
+	if isRequest(response.Request) {
+		got.request = response.Request
+	}
+	return got, nil
 }
 
 // body is the text of an attestation.
@@ -205,6 +210,13 @@ func isToken(text string) bool {
 		}
 	}
 	return parts == 3 || parts == 5
+}
+
+// isRequest reports whether text has the shape of a request ID, and so can stand in a log line.
+func isRequest(text string) bool {
+	return len(text) <= maxRequestID && !strings.ContainsFunc(text, func(c rune) bool {
+		return c != '-' && !('a' <= c && c <= 'z') && !('A' <= c && c <= 'Z') && !('0' <= c && c <= '9')
+	})
 }
 
 // newTokens are the tokens of an answer to a request sent at a time. Their lifetime is counted from there, so that they

@@ -15,6 +15,7 @@ type tokens struct {
 	pay      string // what they are bound to
 	flags    string // of the environment in which they were had
 	byDomain map[string]issued
+	request  string    // the service's name for the attestation
 	refresh  time.Time // from then on a fetch has new ones brought in the background
 	until    time.Time // on the monotonic clock; the wall clock may be wrong, or be put right at any time
 }
@@ -95,7 +96,7 @@ func (c *Client) fetch(ctx context.Context, url string, pay *string) Result {
 // pick is the result for a domain: an attestation has brought tokens for all that need one.
 func (c *Client) pick(t *tokens, domain string) Result {
 	if found, ok := t.byDomain[domain]; ok {
-		return Result{Status: Success, Token: found.text, LoggableToken: found.loggable, ConfigChanged: c.changed.Load()}
+		return Result{Status: Success, Token: found.text, LoggableToken: found.loggable, Request: t.request, ConfigChanged: c.changed.Load()}
 	}
 	if api, ok := c.settings.Load().config.APIs[domain]; ok && !api.Protected {
 		return c.failed(UnprotectedURL, nil)

@@ -59,6 +59,9 @@ func TestFetchToken(t *testing.T) {
 				if r.LoggableToken != want {
 					t.Errorf("got loggable token %s, want %s", r.LoggableToken, want)
 				}
+				if named := r.Request == "r2"; named != (row.want == Success) || !named && r.Request != "" {
+					t.Errorf("got request %q, want the stand-in's with a token, and else none", r.Request)
+				}
 			})
 		})
 	}

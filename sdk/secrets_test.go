@@ -85,3 +85,15 @@ func spellings(value any) []string {
 	}
 	return texts
 }
+
+// A request ID that could not stand in a log line is left out.
+func TestRequestIDs(t *testing.T) {
+	for text, want := range map[string]bool{
+		"0123456789abcdef": true, "": true, "0190-Ab": true, strings.Repeat("a", maxRequestID): true,
+		strings.Repeat("a", maxRequestID+1): false, "a\nb": false, "é": false, "a b": false,
+	} {
+		if got := isRequest(text); got != want {
+			t.Errorf("%q: got %v, want %v", text, got, want)
+		}
+	}
+}

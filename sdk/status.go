@@ -124,6 +124,9 @@ type Result struct {
 	Token string
 	// LoggableToken may be logged: the token's claims and the first characters of its signature, or the status.
 	LoggableToken string
+	// Request names the attestation that has brought the token: whoever manages the account asks with it why the service
+	// took the app for another (approov explain). It may be shown and logged. Empty unless Status is Success.
+	Request string
 	// ConfigChanged asks the app to call FetchConfig and to store what it returns. It stays set until then.
 	ConfigChanged bool
 	// Err is the cause of a Status other than Success, for a log. Programs go by Status.

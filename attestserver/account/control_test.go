@@ -91,7 +91,7 @@ func TestRights(t *testing.T) {
 		account.OpConfigRead: "da", account.OpLibraryList: "da", account.OpLibraryRead: "da", account.OpLibraryAdd: "da", account.OpLibraryRemove: "a",
 		account.OpTokenList: "a", account.OpTokenAdd: "a", account.OpTokenRevoke: "a",
 		account.OpGatewayRead: "dag", account.OpGatewaySet: "a", account.OpGatewayKeys: "dag", account.OpGateControl: "ag", account.OpGateKeys: "ag",
-		account.OpAuditRead: "a",
+		account.OpAuditRead: "a", account.OpExplain: "da",
 	}
 	if got := account.Operations(); len(got) != len(want) {
 		t.Errorf("got %d operations, want %d", len(got), len(want))

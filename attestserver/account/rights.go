@@ -56,6 +56,7 @@ const (
 	OpGateControl        Operation = "gate.control" // the signed documents at /gate/v1
 	OpGateKeys           Operation = "gate.keys"
 	OpAuditRead          Operation = "audit.read"
+	OpExplain            Operation = "attestation.explain"
 )
 
 // roles is a set of roles.
@@ -113,6 +114,7 @@ var rights = map[Operation]roles{
 	OpGateControl:        gatesAdmin,
 	OpGateKeys:           gatesAdmin, // it holds the account secret
 	OpAuditRead:          adminOnly,
+	OpExplain:            anyone, // who tests an app asks why it fails
 }
 
 // May reports whether the role may do an operation.

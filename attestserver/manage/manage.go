@@ -18,12 +18,14 @@ import (
 
 	"github.com/approovgate/approovgate/attestapi"
 	"github.com/approovgate/approovgate/attestserver/account"
+	"github.com/approovgate/approovgate/attestserver/store"
 )
 
 // Store is what of a store.Store is needed here.
 type Store interface {
 	Change(ctx context.Context, name string, change func(*account.Account) error) (*account.Account, error)
 	Audit(ctx context.Context, name string, before int64, limit int) ([]account.Entry, error)
+	Failures(ctx context.Context, q store.FailureQuery) ([]store.Failure, error)
 }
 
 // Accounts are the accounts as this node knows them, which is what attestations are judged by.
@@ -39,6 +41,7 @@ type Options struct {
 	Store    Store
 	Accounts Accounts
 	Refresh  func(context.Context) error // reads the accounts anew, after a change; nil: nothing does
+	Keep     func(context.Context) error // writes failed attestations of the last moment, before they are asked for; nil: nothing does
 	Now      func() time.Time            // nil: time.Now
 	Rand     io.Reader                   // nil: crypto/rand
 	Log      *slog.Logger                // nil: nowhere
@@ -68,6 +71,9 @@ type API struct {
 func New(o Options) *API {
 	if o.Refresh == nil {
 		o.Refresh = func(context.Context) error { return nil }
+	}
+	if o.Keep == nil {
+		o.Keep = func(context.Context) error { return nil }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -103,4 +109,5 @@ func (a *API) routes(api huma.API) {
 	a.managementTokenRoutes(api)
 	a.gatewayRoutes(api)
 	a.auditRoutes(api)
+	a.explanationRoutes(api)
 }

@@ -28,10 +28,22 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // memory keeps one account, for tests that judge HTTP. What real stores keep is proven with them.
 type memory struct {
-	mu      sync.Mutex // guards the fields below
-	account *account.Account
-	audit   []account.Entry
-	down    error
+	mu       sync.Mutex // guards the fields below
+	account  *account.Account
+	audit    []account.Entry
+	failures []store.Failure // the newest first
+	down     error
+}
+
+func (m *memory) Failures(_ context.Context, q store.FailureQuery) (found []store.Failure, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, f := range m.failures {
+		if f.Account == q.Account && (f.Request == q.Request || q.Request == "" && f.Device == q.Device) && len(found) < q.Limit {
+			found = append(found, f)
+		}
+	}
+	return found, m.down
 }
 
 func (m *memory) Change(_ context.Context, name string, change func(*account.Account) error) (*account.Account, error) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/approovgate/approovgate/attestapi"
 	"github.com/approovgate/approovgate/attestserver/account"
+	"github.com/approovgate/approovgate/attestserver/store"
 )
 
 // operation is a request that is right in every way but, perhaps, for who sends it.
@@ -62,6 +63,7 @@ var everything = []operation{
 	{"PUT", attestapi.PathGateway, "", attestapi.GatewayMode{Gates: []string{"edge"}, Mode: "log"}, "a"},
 	{"GET", attestapi.PathGatewayKeys, "", nil, "dag"},
 	{"GET", attestapi.PathAudit, "", nil, "a"},
+	{"GET", attestapi.PathExplanations, query("did", did), nil, "da"},
 }
 
 // prepared is a rig whose account has something of everything.
@@ -103,6 +105,7 @@ func prepared(t testing.TB) *rig {
 	}
 	acc.Entries = nil
 	r.store.account = acc
+	r.store.failures = []store.Failure{{Account: "test-account", Request: "0123456789abcdef", At: noon, Device: did, Found: store.Found{Policy: "default,default,default"}}}
 	return r
 }
 

@@ -29,8 +29,8 @@ type Writer interface {
 const copyPage = 500 // entries of the audit log
 
 // Copy writes all accounts and their audit logs into an empty database, sealed under its key, and returns how many
-// accounts there were. Used nonces are not copied: give the accounts new nonce keys before a server starts on the copy
-// (see account.RenewNonceKey).
+// accounts there were. Failed attestations are not copied: what is asked about them is of the last days. Used nonces
+// are not either: give the accounts new nonce keys before a server starts on the copy (see account.RenewNonceKey).
 func Copy(ctx context.Context, from Store, to Target) (accounts int, err error) {
 	err = to.Import(ctx, func(ctx context.Context, w Writer) error {
 		all, generation, err := from.Accounts(ctx)

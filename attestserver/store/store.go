@@ -47,6 +47,16 @@ type Store interface {
 	Consume(ctx context.Context, nonces []Nonce) (fresh []bool, err error)
 	// Prune forgets nonces whose time has passed at now, at most PruneBound of them, and reports how many.
 	Prune(ctx context.Context, now time.Time) (int, error)
+	// KeepFailures keeps failed attestations, all or none. They alone may be lost with the machine, not with the process.
+	KeepFailures(ctx context.Context, failures []Failure) error
+
+	// Failures are those that a query asks for, the newest first.
+	Failures(ctx context.Context, q FailureQuery) ([]Failure, error)
+
+	// PruneFailures forgets failures that are older than FailureAge at now, and the oldest of more than MaxFailures. It
+	// reports how many.
+	PruneFailures(ctx context.Context, now time.Time) (int, error)
+
 	// Changed returns a channel that receives something, not necessarily every time, when any process has changed an
 	// account; nil if the store cannot tell. It is closed with the Store. Notifications may be lost: see Generation.
 	Changed() <-chan struct{}

@@ -14,7 +14,7 @@ func deviceVerb() verb {
 		name:  "device",
 		about: "single devices with a policy or pins of their own",
 		actions: []action{
-			{option{"add", "DEVICE", "set a device's policy, pin mode or both, by its device ID"}, nil, []string{"policy", "pinMode"}, (*call).addDevice},
+			{option{"add", "DEVICE", "a device's policy, pin mode or both, by its ID or a text with it"}, nil, []string{"policy", "pinMode"}, (*call).addDevice},
 			{option{"list", "", "those devices, one a line"}, nil, nil, (*call).listDevices},
 			{option{"remove", "DEVICE", "have the account's policy and pins apply to it again"}, nil, nil, (*call).removeDevice},
 		},
@@ -25,11 +25,17 @@ func deviceVerb() verb {
 	}
 }
 
+// deviceID is the device that the action's value names, or holds: see findIDs.
 func (c *call) deviceID() (string, error) {
-	if _, err := attestapi.ParseDeviceID(c.value()); err != nil {
-		return "", misuse{err}
+	text, err := c.pastedText(c.value())
+	if err != nil {
+		return "", err
 	}
-	return c.value(), nil
+	found, err := findIDs(text)
+	if err == nil && found.device == "" {
+		err = misuse{errors.New("this is a request ID: approov explain says which device it is of")}
+	}
+	return found.device, err
 }
 
 func (c *call) addDevice() error {

@@ -29,7 +29,7 @@ const (
 // verbs are all verbs, in the order of the help.
 func verbs() []verb {
 	return []verb{registrationVerb(), apiVerb(), policyVerb(), deviceVerb(), tokenVerb(), secretVerb(), keysetVerb(), sdkVerb(),
-		managementVerb(), gatewayVerb(), auditVerb(), whoamiVerb()}
+		managementVerb(), gatewayVerb(), auditVerb(), explainVerb(), whoamiVerb()}
 }
 
 const usageHead = `approov manages an account of an attestation server.

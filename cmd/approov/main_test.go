@@ -38,6 +38,7 @@ func TestScripts(t *testing.T) {
 			"service": serviceCommand,
 			"advance": advanceCommand,
 			"keep":    keepCommand,
+			"attest":  attestCommand,
 			"asked":   askedCommand,
 			"app":     appCommand,
 			"mode":    modeCommand,

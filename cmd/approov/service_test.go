@@ -19,10 +19,11 @@ import (
 	"github.com/approovgate/approovgate/attestserver/store/sqlite"
 )
 
-// service is a real attestation service: the management API over a SQLite database.
+// service is a real attestation service over a SQLite database.
 type service struct {
-	mu  sync.Mutex // guards now
-	now time.Time
+	server *attestserver.Server
+	mu     sync.Mutex // guards now
+	now    time.Time
 }
 
 func (s *service) clock() time.Time {
@@ -52,9 +53,10 @@ func serviceCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(st.Create(ctx, made))
 	server, err := attestserver.New(attestserver.Options{Store: st, Now: s.clock})
+	s.server = server
 	ts.Check(err)
 	ts.Check(server.Refresh(ctx))
-	api := manage.New(manage.Options{Store: st, Accounts: server, Refresh: server.Refresh, Now: s.clock, Log: slog.New(slog.DiscardHandler),
+	api := manage.New(manage.Options{Store: st, Accounts: server, Refresh: server.Refresh, Keep: server.KeepFailures, Now: s.clock, Log: slog.New(slog.DiscardHandler),
 		Version: "test", Rates: manage.Rates{Token: 1e6, TokenBurst: 1e6, Address: 1e6, AddressBurst: 1e6}})
 	listener := httptest.NewServer(api)
 	ts.Defer(listener.Close)

@@ -33,6 +33,9 @@ type verb struct {
 	about   string // one line
 	actions []action
 	options []option
+
+	operand  string   // what is acted on, in place of an action's value; empty: nothing
+	operands []option // the forms that it may have
 }
 
 // commonOptions go with every action; usageTail explains them.
@@ -46,6 +49,8 @@ type call struct {
 	action action
 	given  map[string]string // flags, by name
 	api    *manageclient.Client
+
+	operand string // empty unless the verb has one
 }
 
 // text is a flag's value; empty: it is not given.
@@ -70,10 +75,7 @@ func (c *call) number(name string) (int64, error) {
 
 // perform reads a verb's arguments and does what they say.
 func (c *console) perform(v verb, args []string) error {
-	tokenFile := ""
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		tokenFile, args = args[0], args[1:]
-	}
+	tokenFile, operand, args := v.positional(args)
 	parsed, err := v.parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(c.stdout, v.help())
@@ -82,7 +84,10 @@ func (c *console) perform(v verb, args []string) error {
 	if err != nil {
 		return misuse{err}
 	}
-	parsed.console = c
+	if v.operand != "" && operand == "" {
+		return misuse{fmt.Errorf("%s: say what: approov %s [TOKEN] %s", v.name, v.name, v.operand)}
+	}
+	parsed.console, parsed.operand = c, operand
 	parsed.api, err = c.connect(tokenFile, parsed.text("server"), parsed.text("ca"))
 	if err != nil {
 		return err
@@ -93,6 +98,44 @@ func (c *console) perform(v verb, args []string) error {
 		err = while{err, "doing " + v.name + " -" + parsed.action.name}
 	}
 	return err
+}
+
+// positional takes off what stands before the flags: the management token's file, and the operand of a verb that has
+// one. A single one is the operand then. The operand may also stand behind the flags.
+func (v verb) positional(args []string) (tokenFile, operand string, flags []string) {
+	before := 0
+	for before < len(args) && before < 2 && (!strings.HasPrefix(args[before], "-") || args[before] == "-") {
+		before++
+	}
+	last := len(args) - 1
+	switch {
+	case v.operand == "":
+		if before > 0 && args[0] != "-" {
+			return args[0], "", args[1:]
+		}
+		return "", "", args
+	case before == 2:
+		return args[0], args[1], args[2:]
+	case last >= before && (!strings.HasPrefix(args[last], "-") || args[last] == "-") && !v.takesValue(args[last-1]):
+		operand, args = args[last], args[:last]
+		if before == 1 {
+			return args[0], operand, args[1:]
+		}
+		return "", operand, args
+	case before == 1:
+		return "", args[0], args[1:]
+	}
+	return "", "", args
+}
+
+// takesValue reports whether an argument is a flag whose value comes next.
+func (v verb) takesValue(argument string) bool {
+	for _, o := range v.allOptions() {
+		if o.value != "" && strings.HasPrefix(argument, "-") && strings.TrimLeft(argument, "-") == o.name {
+			return true
+		}
+	}
+	return false
 }
 
 // flagValue notes a flag; given twice it is an error, because one of the two would be lost.
@@ -274,8 +317,14 @@ func (v verb) help() string {
 	for _, o := range own {
 		width = max(width, len(o.usage()))
 	}
-	if len(own) > 0 {
+	for _, o := range v.operands {
+		width = max(width, len(o.name))
+	}
+	if len(own)+len(v.operands) > 0 {
 		b.WriteString("\n")
+	}
+	for _, o := range v.operands {
+		fmt.Fprintf(&b, "  %-*s  %s\n", width, o.name, o.about)
 	}
 	for _, o := range own {
 		fmt.Fprintf(&b, "  %-*s  %s\n", width, o.usage(), o.about)
@@ -286,7 +335,7 @@ func (v verb) help() string {
 
 // synopsis is an action as one types it.
 func (v verb) synopsis(a action) string {
-	line := strings.TrimRight(fmt.Sprintf("  approov %s [TOKEN] %s", v.name, a.usage()), " ")
+	line := strings.TrimRight(fmt.Sprintf("  approov %s [TOKEN] %s%s", v.name, v.operand, a.usage()), " ")
 	for _, o := range v.options {
 		more := " " + o.usage()
 		switch {

@@ -34,6 +34,7 @@ type answer struct {
 	Status   string
 	Token    string
 	Loggable string
+	Request  string
 	Changed  bool
 	Device   string
 	Error    string
@@ -85,7 +86,7 @@ func runApp(args []string) error {
 		switch order {
 		case "fetch":
 			r := client.FetchToken(context.Background(), operand)
-			said.Status, said.Token, said.Loggable, said.Changed = r.Status.String(), r.Token, r.LoggableToken, r.ConfigChanged
+			said.Status, said.Token, said.Loggable, said.Request, said.Changed = r.Status.String(), r.Token, r.LoggableToken, r.Request, r.ConfigChanged
 			if r.Err != nil {
 				said.Error = r.Err.Error()
 			}

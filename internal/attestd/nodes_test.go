@@ -2,7 +2,9 @@ package attestd_test
 
 import (
 	"net/http"
+	"net/url"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/approovgate/approovgate/attestapi"
@@ -12,10 +14,10 @@ import (
 // Two nodes share a PostgreSQL database. A nonce of one is good at the other, and spent at both; a change at one
 // reaches the other; and when one is killed the other goes on.
 func TestTwoNodes(t *testing.T) {
-	url := pgtest.Shared(t).Database(t)
-	first := startService(t, t.TempDir(), "--db", url)
+	database := pgtest.Shared(t).Database(t)
+	first := startService(t, t.TempDir(), "--db", database)
 	key := "file:" + filepath.Join(first.data, "sealing.key")
-	second := startService(t, t.TempDir(), "--db", url, "--key", key, "--url", first.url())
+	second := startService(t, t.TempDir(), "--db", database, "--key", key, "--url", first.url())
 	a := newApps(t, first)
 	client := a.client(first, 1)
 	eventually(t, "the second node knows the account's app", func() string {
@@ -43,6 +45,13 @@ func TestTwoNodes(t *testing.T) {
 			t.Errorf("the same attestation again: got a valid token or %v, want a token that is not", err)
 		}
 	}
+
+	eventually(t, "what failed at the second node is explained by the first", func() string {
+		if status, text := first.tryManage(t, http.MethodGet, attestapi.PathExplanations+"?did="+url.QueryEscape(client.did), nil, nil); status != http.StatusOK || strings.Count(text, "nonce-used") != 2 {
+			return text
+		}
+		return ""
+	})
 
 	fresh := answer.Nonce
 	first.kill()

@@ -153,8 +153,8 @@ func (s *service) handler() http.Handler {
 // management is the management API.
 func (s *service) management() http.Handler {
 	o := manage.Options{
-		Store: s.store, Accounts: s.server, Refresh: s.server.Refresh, Now: time.Now, Rand: rand.Reader, Log: s.c.log, Version: host.Version(),
-		Address: s.server.ClientAddress, Served: s.looker.Served,
+		Store: s.store, Accounts: s.server, Refresh: s.server.Refresh, Keep: s.server.KeepFailures, Now: time.Now, Rand: rand.Reader, Log: s.c.log,
+		Version: host.Version(), Address: s.server.ClientAddress, Served: s.looker.Served,
 	}
 	if s.watcher != nil {
 		o.PinStatuses = s.watcher.Statuses

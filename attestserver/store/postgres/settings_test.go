@@ -50,7 +50,7 @@ func TestWhatOpenRefuses(t *testing.T) {
 	open(t, newer).Close()
 	execute(t, newer, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, true)")
 	for name, row := range map[string]struct{ url, part string }{
-		"a newer database":             {newer, "its schema has version 99, and this program knows versions up to 1"},
+		"a newer database":             {newer, "its schema has version 99, and this program knows versions up to 2"},
 		"what is no URL":               {"postgres://u:pass-word-1@host:port/x", "cannot parse"},
 		"words that are no connection": {"host=x password=pass-word-1 port=y", "cannot parse"},
 		"a database that is not there": {server.URL("none"), `database "none" does not exist`},

@@ -56,7 +56,7 @@ func TestFilesAreTheirOwnersAlone(t *testing.T) {
 			t.Errorf("%s: got mode %v, want 0600", file.Name(), info.Mode())
 		}
 	}
-	if want := []string{"accounts.db", "accounts.db-shm", "accounts.db-wal", "nonces.db", "nonces.db-shm", "nonces.db-wal"}; !reflect.DeepEqual(names, want) {
+	if want := []string{"accounts.db", "accounts.db-shm", "accounts.db-wal", "failures.db", "failures.db-shm", "failures.db-wal", "nonces.db", "nonces.db-shm", "nonces.db-wal"}; !reflect.DeepEqual(names, want) {
 		t.Errorf("got files %q, want %q", names, want)
 	}
 	made := filepath.Join(t.TempDir(), "a", "b")

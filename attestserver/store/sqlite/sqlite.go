@@ -1,8 +1,9 @@
 // Package sqlite keeps accounts in a folder on this machine's disk: see package store. It owns the files, their
 // settings and migrations; which rows an account has is package tables' business.
 //
-// There are two database files, so that the used nonces, thousands a second, never wait for an account's change and
-// its disk syncs: accounts.db, which is what to back up, and nonces.db, which holds nothing older than minutes. Several
+// There are three database files, so that the used nonces, thousands a second, never wait for an account's change and
+// its disk syncs, nor for a flood of failures: accounts.db, which is what to back up, nonces.db, which holds nothing
+// older than minutes, and failures.db, which may be deleted while no process uses it. Several
 // processes on the same machine may use a folder at once; SQLite's own locks keep them apart, and who finds a file
 // locked waits up to busyTime. The folder must not be on a network file system: SQLite's write-ahead log needs memory
 // shared between the processes.
@@ -37,6 +38,7 @@ import (
 const (
 	accountsFile = "accounts.db"
 	noncesFile   = "nonces.db"
+	failuresFile = "failures.db"
 	readers      = 4               // connections that only read
 	busyTime     = 5 * time.Second // to wait for another process that writes
 )
@@ -49,6 +51,7 @@ type Store struct {
 	accounts *sql.DB // one connection, the one that writes
 	reads    *sql.DB
 	nonces   *sql.DB // one connection
+	failures *sql.DB // one connection
 	insert   *sql.Stmt
 	seal     store.Sealer
 	batch    *store.Batcher
@@ -95,7 +98,7 @@ func prepareFolder(folder string) error {
 	if info.Mode()&0o022 != 0 && runtime.GOOS != "windows" { // which has access lists instead
 		return fmt.Errorf("sqlite: folder %s can be written by others than its owner; chmod 700 %s", folder, folder)
 	}
-	for _, name := range []string{accountsFile, noncesFile} {
+	for _, name := range []string{accountsFile, noncesFile, failuresFile} {
 		path := filepath.Join(folder, name)
 		if err := prepareFile(path); err != nil {
 			return fmt.Errorf("sqlite: database file %s: %w; make the server's user its owner", path, err)
@@ -129,21 +132,29 @@ func ignore(err, target error) error {
 
 func (s *Store) open(ctx context.Context, folder string) error {
 	var err error
-	accounts, nonces := filepath.Join(folder, accountsFile), filepath.Join(folder, noncesFile)
-	if s.accounts, err = connect(accounts, 1, "_txlock=immediate&_pragma=secure_delete(1)"); err != nil {
-		return err
-	}
-	if s.nonces, err = connect(nonces, 1, "_txlock=immediate"); err != nil {
-		return err
-	}
-	if s.reads, err = connect(accounts, readers, "_query_only=1"); err != nil {
-		return err
+	for _, file := range []struct {
+		db          **sql.DB
+		name        string
+		connections int
+		query       string
+	}{
+		{&s.accounts, accountsFile, 1, durable + "&_txlock=immediate&_pragma=secure_delete(1)"},
+		{&s.nonces, noncesFile, 1, durable + "&_txlock=immediate"},
+		{&s.failures, failuresFile, 1, "_synchronous=NORMAL&_txlock=immediate"}, // a machine that stops may lose the last ones
+		{&s.reads, accountsFile, readers, durable + "&_query_only=1"},
+	} {
+		if *file.db, err = connect(filepath.Join(folder, file.name), file.connections, file.query); err != nil {
+			return err
+		}
 	}
 	if err := migrate(ctx, s.accounts, "migrations/accounts"); err != nil {
 		return fmt.Errorf("%s: %w", accountsFile, err)
 	}
 	if err := migrate(ctx, s.nonces, "migrations/nonces"); err != nil {
 		return fmt.Errorf("%s: %w", noncesFile, err)
+	}
+	if err := migrate(ctx, s.failures, "migrations/failures"); err != nil {
+		return fmt.Errorf("%s: %w", failuresFile, err)
 	}
 	s.insert, err = s.nonces.PrepareContext(ctx, insertNonce)
 	if err != nil {
@@ -152,10 +163,12 @@ func (s *Store) open(ctx context.Context, folder string) error {
 	return s.write(ctx, func(tx tables.Tx) error { return tables.CheckSeal(ctx, tx, s.seal) })
 }
 
-// connect prepares connections; the first use opens one. synchronous=FULL: a transaction that is committed outlives
-// the machine. dqs=0: a misspelt column is an error and not a text.
+// durable: a transaction that is committed outlives the machine.
+const durable = "_synchronous=FULL"
+
+// connect prepares connections; the first use opens one. dqs=0: a misspelt column is an error and not a text.
 func connect(path string, connections int, query string) (*sql.DB, error) {
-	common := "&_foreign_keys=1&_journal_mode=WAL&_synchronous=FULL&_dqs=0&_defensive=1&_pragma=trusted_schema(0)" +
+	common := "&_foreign_keys=1&_journal_mode=WAL&_dqs=0&_defensive=1&_pragma=trusted_schema(0)" +
 		"&_time_integer_format=unix_micro&_busy_timeout=" + strconv.FormatInt(busyTime.Milliseconds(), 10)
 	at := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: query + common}
 	db, err := sql.Open("sqlite", at.String())
@@ -217,7 +230,7 @@ func (s *Store) closeAll() error {
 	if s.insert != nil {
 		all = s.insert.Close()
 	}
-	for _, db := range []*sql.DB{s.nonces, s.reads, s.accounts} {
+	for _, db := range []*sql.DB{s.nonces, s.failures, s.reads, s.accounts} {
 		if db != nil {
 			all = errors.Join(all, db.Close())
 		}

@@ -51,6 +51,8 @@ func Run(t *testing.T, make func(t *testing.T) Database) {
 		{"a nonce is fresh once in a race", testNonceRace},
 		{"a caller that gives up loses nobody's nonces", testNonceGivesUp},
 		{"expired nonces are forgotten", testPrune},
+		{"failed attestations are kept", testFailures},
+		{"failed attestations are forgotten", testPruneFailures},
 		{"secrets are sealed", testSealed},
 		{"another key is refused", testWrongKey},
 		{"a context that has ended", testEndedContext},
@@ -263,6 +265,9 @@ func all(ctx context.Context, s store.Store) map[string]error {
 	_, errs["Audit"] = s.Audit(ctx, "acme", 0, 10)
 	_, errs["Consume"] = s.Consume(ctx, []store.Nonce{{ID: [16]byte{1}, Until: start}})
 	_, errs["Prune"] = s.Prune(ctx, start)
+	errs["KeepFailures"] = s.KeepFailures(ctx, []store.Failure{failure("acme", 1, true)})
+	_, errs["Failures"] = s.Failures(ctx, store.FailureQuery{Account: "acme", Device: "x", Limit: 1})
+	_, errs["PruneFailures"] = s.PruneFailures(ctx, start)
 	return errs
 }
 
