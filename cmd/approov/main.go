@@ -40,6 +40,7 @@ Usage: approov VERB [TOKEN] -ACTION [VALUE] [FLAGS]
 
 const usageTail = `  version       print the version
   help [VERB]   print this text, or a verb's actions and flags
+  man, completion SHELL   print the manual page, or the completion of bash, zsh or fish
 
 TOKEN is a file with a management token; default: the token in $APPROOV_MANAGEMENT_TOKEN.
 Flags of every verb, with one dash or two:
@@ -97,6 +98,10 @@ func (c *console) dispatch(args []string) error {
 		return nil
 	case "help", "h":
 		return c.help(args[1:])
+	case "completion":
+		return c.completion(args[1:])
+	case "man":
+		return c.manual(args[1:])
 	}
 	v, err := findVerb(args[0])
 	if err != nil {
@@ -129,7 +134,7 @@ func usage() string {
 }
 
 func findVerb(name string) (verb, error) {
-	known := []string{"help", "version"}
+	known := verbNames(local())
 	for _, v := range verbs() {
 		if v.name == name {
 			return v, nil

@@ -230,6 +230,9 @@ func (a action) allows(name string) bool {
 	return slices.Contains(a.needs, name) || slices.Contains(a.takes, name)
 }
 
+// requires reports whether an action needs an option.
+func (a action) requires(name string) bool { return slices.Contains(a.needs, name) }
+
 // allowing are the actions that an option goes with.
 func (v verb) allowing(name string) []string {
 	var names []string
@@ -241,14 +244,17 @@ func (v verb) allowing(name string) []string {
 	return dashed(names)
 }
 
-func (v verb) allOptions() []option {
+func (v verb) allOptions() []option { return slices.Concat(v.ownOptions(), commonOptions()) }
+
+// ownOptions are a verb's flags without those of every verb.
+func (v verb) ownOptions() []option {
 	var all []option
 	for _, a := range v.actions {
 		if a.name != "" {
 			all = append(all, a.option)
 		}
 	}
-	return slices.Concat(all, v.options, commonOptions())
+	return slices.Concat(all, v.options)
 }
 
 // usage is the flag as one writes it.
@@ -269,7 +275,7 @@ func (v verb) help() string {
 	for _, a := range v.actions {
 		b.WriteString(v.synopsis(a))
 	}
-	own := v.allOptions()[:len(v.allOptions())-len(commonOptions())]
+	own := v.ownOptions()
 	width := 0
 	for _, o := range own {
 		width = max(width, len(o.usage()))
