@@ -55,7 +55,11 @@ token is missing or not accepted; 4 the server cannot be reached
 `
 
 func main() {
-	os.Exit(newConsole(os.Stdin, os.Stdout, os.Stderr).run(os.Args[1:]))
+	c := newConsole(os.Stdin, os.Stdout, os.Stderr)
+	if isLegacy(os.Args[0]) {
+		os.Exit(c.runLegacy(os.Args[1:]))
+	}
+	os.Exit(c.run(os.Args[1:]))
 }
 
 // run does what a command line says and returns the exit status.
