@@ -43,6 +43,7 @@ func closedSets() map[string][]string {
 		"-type TYPE":                         {"valid", "invalid", "failover"},
 		"-setMode MODE":                      {"bypass", "log", "enforce", "resume"},
 		"-add ALG":                           {"ES256", "RS256"},
+		"-messageSigningKey WORD":            {"change", "get-base64url", "off"},
 		"-set RULES,REJECTION,ANNOTATION":    policies(),
 		"-policy RULES,REJECTION,ANNOTATION": policies(),
 	}

@@ -32,6 +32,7 @@ var completionRows = []struct {
 	{"pin types", "approov api -add api.example.com -pinType ", []string{"explicit", "none"}, nil},
 	{"token types", "approov token -genExample api.example.com -type ", []string{"valid", "invalid", "failover"}, nil},
 	{"IP tracking", "approov policy -setIPTracking ", []string{"none", "token", "full"}, nil},
+	{"what to do with the message signing key", "approov secret myadmin.tok -messageSigningKey ", []string{"change", "get-base64url", "off"}, nil},
 	{"policies", "approov policy -set default,allow-root-", []string{"default,allow-root-and-jailbroken,all"}, []string{"default,whitelist,all"}},
 	{"files for FILE", "approov sdk -getConfig n", []string{"notes.txt"}, nil},
 	{"an app", "approov registration -add a", []string{"app.apk"}, nil},
