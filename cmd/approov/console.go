@@ -20,16 +20,17 @@ import (
 type console struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	terminal       bool           // whether standard input is one
+	terminal       bool // whether standard input is one
+	redraws        bool // whether standard error can show progress
+	now            func() time.Time
 	zone           *time.Location // in which times are shown
 	getenv         func(string) string
 }
 
 func newConsole(stdin *os.File, stdout, stderr io.Writer) *console {
-	c := &console{stdin: stdin, stdout: stdout, stderr: stderr, zone: time.Local, getenv: os.Getenv}
-	if info, err := stdin.Stat(); err == nil {
-		c.terminal = info.Mode()&os.ModeCharDevice != 0
-	}
+	c := &console{stdin: stdin, stdout: stdout, stderr: stderr, zone: time.Local, now: time.Now, getenv: os.Getenv}
+	c.terminal = isTerminal(stdin)
+	c.redraws = redraws(stderr, c.getenv)
 	return c
 }
 
