@@ -46,7 +46,7 @@ TOKEN is a file with a management token; default: the token in $APPROOV_MANAGEME
 Flags of every verb, with one dash or two:
   -server URL   the server; default: $APPROOV_SERVER, else ` + defaultServer + `
   -ca FILE      the authority that has signed the server's certificate, as PEM
-  -json         print the server's own document
+  -json         print the server's own document; an error is one line of JSON, too
   -yes          do not ask: for scripts; otherwise YES is read from standard input
   -dryRun       have a change judged, and do not make it
 
@@ -68,6 +68,7 @@ func (c *console) run(args []string) int {
 		fmt.Fprint(c.stderr, usage())
 		return exitUsage
 	}
+	c.inJSON = wantsJSON(args)
 	out := &watched{to: c.stdout}
 	c.stdout = out
 	err := c.dispatch(args)

@@ -46,11 +46,11 @@ func (c *call) updateSecret() error {
 	switch {
 	case err != nil:
 		return err
+	case c.has("dryRun"):
+		c.done(answer, nil, "a new token secret")
+		return nil
 	case c.has("json") && !c.has("file"):
 		c.printText(answer.Text)
-		return nil
-	case c.has("dryRun"):
-		c.say("dry run, nothing was changed")
 		return nil
 	case c.has("file"):
 		if err := c.secretFile(secret.Secret, "new Approov token secret"); err != nil {

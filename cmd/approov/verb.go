@@ -45,6 +45,7 @@ type call struct {
 	*console
 	action action
 	given  map[string]string // flags, by name
+	token  string            // the file that the management token is from; empty: the environment
 	api    *manageclient.Client
 }
 
@@ -82,7 +83,7 @@ func (c *console) perform(v verb, args []string) error {
 	if err != nil {
 		return misuse{err}
 	}
-	parsed.console = c
+	parsed.console, parsed.token = c, tokenFile
 	parsed.api, err = c.connect(tokenFile, parsed.text("server"), parsed.text("ca"))
 	if err != nil {
 		return err
