@@ -48,6 +48,9 @@ func (c *console) connect(tokenFile, server, authorities string) (*manageclient.
 
 // managementToken reads the token.
 func (c *console) managementToken(file string) (string, error) {
+	if _, err := os.Lstat(file); err != nil && manageclient.CheckToken(file) == nil {
+		return "", errors.New("what stands behind the verb is a management token itself, which others can see there: put it into a file, whose name goes there, or into " + tokenEnv)
+	}
 	if file != "" {
 		text, warnings, err := source.Read("file:" + file)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 )
 
@@ -97,6 +98,9 @@ func (w *watched) Write(p []byte) (int, error) {
 }
 
 func (c *console) dispatch(args []string) error {
+	if len(args) == 2 && slices.Contains([]string{"-h", "-help", "--help"}, args[1]) {
+		return c.help(args[:1])
+	}
 	switch strings.TrimLeft(args[0], "-") {
 	case "version":
 		fmt.Fprintln(c.stdout, "approov", version())
@@ -110,6 +114,9 @@ func (c *console) dispatch(args []string) error {
 	}
 	v, err := findVerb(args[0])
 	if err != nil {
+		if order := wrongOrder(args); order != nil {
+			return order
+		}
 		return err
 	}
 	return c.perform(v, args[1:])
@@ -119,6 +126,12 @@ func (c *console) help(args []string) error {
 	if len(args) == 0 {
 		fmt.Fprint(c.stdout, usage())
 		return nil
+	}
+	for _, v := range local() {
+		if v.name == args[0] {
+			fmt.Fprintf(c.stdout, "approov %s: %s\n", v.name, v.about)
+			return nil
+		}
 	}
 	v, err := findVerb(args[0])
 	if err != nil {

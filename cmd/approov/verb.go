@@ -74,6 +74,9 @@ func (c *console) perform(v verb, args []string) error {
 	tokenFile := ""
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		tokenFile, args = args[0], args[1:]
+		if err := v.undashed(tokenFile); err != nil {
+			return err
+		}
 	}
 	parsed, err := v.parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -134,6 +137,8 @@ func (v verb) parse(args []string) (*call, error) {
 		return nil, err
 	case err != nil:
 		return nil, v.unparsed(err)
+	case flags.NArg() > 0 && v.undashed(flags.Arg(0)) != nil:
+		return nil, v.undashed(flags.Arg(0))
 	case flags.NArg() > 0:
 		return nil, fmt.Errorf("unexpected argument %q; the management token's file goes right after the verb; \"approov %s -h\" lists the flags", shown(flags.Arg(0)), v.name)
 	}
