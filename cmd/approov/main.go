@@ -2,8 +2,9 @@
 // policies, secrets and keys, and the live switch of its gates.
 //
 // It reads the command line, asks the management API and prints the answer; what is allowed is decided there. Each
-// verb is a file that declares the verb's actions and their flags, from which the help is written. Nothing that
-// affects apps in production is sent before the person has confirmed it, but for a dry run.
+// verb is a file that declares the verb's actions and their flags, from which the help, the manual page, docs/cli.md and
+// the completions are written. Nothing that affects apps in production is sent before the person has confirmed it, but
+// for a dry run.
 //
 // Start reading at verb.go, then registration.go for a verb, and confirm.go.
 package main
