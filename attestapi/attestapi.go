@@ -40,6 +40,7 @@ const (
 	DeviceIDSize    = 16 // a device ID, "did" (manual, "Extracting the Device ID")
 	DigestSize      = 32 // an app's digest
 	FingerprintSize = 32 // SHA-256 of the account's public key
+	MessageKeySize  = 32 // the account's message signing key
 )
 
 // ChallengeRequest asks for a nonce: the first of the two requests of a cold fetch (manual, "Token Fetch Timings").
@@ -121,10 +122,31 @@ type AttestResponse struct {
 	Tokens   map[string]Token `json:"tokens"` // by API domain
 	Nonce    string           `json:"next_nonce"`
 	NonceTTL int              `json:"nonce_ttl_s"`
-	Config   string           `json:"config,omitempty"` // an SDK configuration newer than the app's, see OpenConfig
-	Rules    *Rules           `json:"rules,omitempty"`  // if newer than the app's
+	Config   string           `json:"config,omitempty"`  // an SDK configuration newer than the app's, see OpenConfig
+	Rules    *Rules           `json:"rules,omitempty"`   // if newer than the app's
+	Message  *MessageKey      `json:"msg_key,omitempty"` // if the account has message signing
 	Request  string           `json:"rid"`
 }
+
+// MessageKey is what the app signs its messages to APIs with: HMAC-SHA256 under the key. That of an app which was not
+// recognised looks like that of one which was, and is no key of anybody.
+type MessageKey struct {
+	ID  string `json:"id"` // claim mskid of the tokens that came with it
+	Key string `json:"k"`  // base64, of MessageKeySize bytes
+}
+
+// Bytes is the key itself.
+func (k MessageKey) Bytes() ([]byte, error) {
+	key, err := base64.StdEncoding.Strict().DecodeString(k.Key)
+	if err != nil || len(key) != MessageKeySize {
+		return nil, fmt.Errorf("a message key must be base64 of %d bytes", MessageKeySize)
+	}
+	return key, nil
+}
+
+// String and the like do not show the key.
+func (k MessageKey) String() string   { return "message key " + k.ID }
+func (k MessageKey) GoString() string { return k.String() }
 
 // Token is a token and how long it is to be used. The SDK never compares its own clock with exp.
 type Token struct {

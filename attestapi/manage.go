@@ -27,6 +27,8 @@ const (
 	PathSecretUpdate = PathManage + "/secret/update" // POST, no body: Secret
 	PathSecretImport = PathManage + "/secret/import" // POST: Secret: takes over an existing one
 
+	PathMessageKey = PathManage + "/secret/message-signing" // GET: MessageSigningKey; POST, no body: a new one → MessageSigningKey; DELETE
+
 	PathKeyset = PathManage + "/keyset" // GET: Keyset; POST: NewKey → Keyset; DELETE ?kid=
 
 	PathSDKConfig    = PathManage + "/sdk/config"    // GET: ConfigResponse, the initial configuration
@@ -178,6 +180,13 @@ type CheckedToken struct {
 // Secret is the account's token secret, base64 of 64 bytes.
 type Secret struct {
 	Secret string `json:"secret"`
+}
+
+// MessageSigningKey is the account's key for signing messages: what apps with a good attestation sign their requests to
+// APIs with (see AttestResponse.Message), and what those APIs verify it with.
+type MessageSigningKey struct {
+	ID  string `json:"key_id"` // claim mskid of the tokens that go with it
+	Key string `json:"key"`    // base64url without padding (RFC 4648 §5), of 32 bytes
 }
 
 // Keyset are the account's public keys for ES256 and RS256, as a JWK set for gates.

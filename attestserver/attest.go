@@ -55,7 +55,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body []byte, id 
 	ttl := issue.Lifetime(flags)
 	claims := tokenClaims{
 		anno: anno, device: q.DeviceID, evidence: f.evidenceOf.Level.String(), more: f.evidenceOf.Claims, pay: q.Pay,
-		exp: now.Add(ttl + issue.Grace(c.account)).Unix(),
+		exp: now.Add(ttl + issue.Grace(c.account)).Unix(), mskid: c.messages.id,
 	}
 	if c.account.IPTracking != account.TrackNone {
 		claims.ip = s.ClientAddress(r)
@@ -131,7 +131,7 @@ func (s *Server) respond(c *compiled, q *attestapi.AttestRequest, f *finding, cl
 	}
 	answer := attestapi.AttestResponse{
 		Tokens: make(map[string]attestapi.Token, len(tokens)), Nonce: nonce, NonceTTL: int(nextNonceTTL.Seconds()),
-		Config: c.update(f.deviceOwn, q.ConfigVersion), Request: id,
+		Config: c.update(f.deviceOwn, q.ConfigVersion), Message: c.messages.key(q.DeviceID, pass), Request: id,
 	}
 	for domain, text := range tokens {
 		answer.Tokens[domain] = attestapi.Token{Text: text, TTL: ttl.Milliseconds()}
@@ -158,6 +158,7 @@ type tokenClaims struct {
 	evidence string // the level of the evidence; empty: none
 	exp      int64
 	ip       string // empty: not told
+	mskid    string // ID of the message signing key; empty: there is none
 	pay      string // empty: the tokens are not bound
 	more     map[string]string
 }
@@ -189,6 +190,9 @@ func (t tokenClaims) canonical() (string, error) {
 	if t.ip != "" {
 		b = append(append(append(b, `,"ip":"`...), t.ip...), '"')
 	}
+	if t.mskid != "" {
+		b = append(append(append(b, `,"mskid":"`...), t.mskid...), '"')
+	}
 	if t.pay != "" {
 		b = append(append(append(b, `,"pay":"`...), t.pay...), '"')
 	}
@@ -204,7 +208,7 @@ func (t tokenClaims) members() map[string]any {
 	if len(t.anno) > 0 {
 		members["anno"] = t.anno
 	}
-	for name, value := range map[string]string{"evidence": t.evidence, "ip": t.ip, "pay": t.pay} {
+	for name, value := range map[string]string{"evidence": t.evidence, "ip": t.ip, "mskid": t.mskid, "pay": t.pay} {
 		if value != "" {
 			members[name] = value
 		}

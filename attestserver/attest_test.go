@@ -173,7 +173,7 @@ func TestGoodAndFailedAnswersLookTheSame(t *testing.T) {
 		}
 		return string(text)
 	}
-	r := newRig(t, nil)
+	r := newRig(t, messageSigning)
 	good := r.genuine(r.nonce("acme", deviceA))
 	good.request.Pay = pay
 	first := r.send(good)

@@ -39,6 +39,7 @@ type compiled struct {
 	libraries   map[string][]byte
 	decoy       []byte // the key of libraries that are not there
 	nonces      *sealer
+	messages    messages
 }
 
 // device is a device with a policy or pin mode of its own.
@@ -76,6 +77,7 @@ func compile(a *account.Account, now time.Time) (*compiled, error) {
 			c.decoy = derive(k.Material.Bytes(), "attest/v1 library that is not there", 16)
 		}
 	}
+	c.messages = newMessages(a)
 	if c.nonces == nil {
 		return nil, errors.New("there is no nonce key")
 	}

@@ -115,6 +115,7 @@ func (c *Client) attestWith(ctx context.Context, s *settings, base, n, pay strin
 	}
 	c.calls.subtract(calls)
 	c.learn(response.Rules)
+	c.keepMessageKey(response.Message)
 	if response.Config != "" && c.update(response.Config) {
 		c.changed.Store(true)
 	}
@@ -189,6 +190,11 @@ func readAnswer(answer []byte) (attestapi.AttestResponse, error) {
 	for domain, t := range response.Tokens {
 		if !isDomain(domain) || !isToken(t.Text) || t.TTL <= 0 {
 			return response, errors.New("the service's answer has a token that is none")
+		}
+	}
+	if response.Message != nil {
+		if _, err := response.Message.Bytes(); err != nil {
+			return response, errors.New("the service's answer has a message key that is none")
 		}
 	}
 	return response, nil

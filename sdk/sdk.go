@@ -96,8 +96,9 @@ type Client struct {
 	settings atomic.Pointer[settings] // changed under mu
 	tokens   atomic.Pointer[tokens]   // nil: there are none; set under mu
 	rules    atomic.Pointer[attestapi.Rules]
-	changed  atomic.Bool  // a configuration came that FetchConfig has not returned
-	looked   atomic.Int64 // when the environment was looked at, in ns since started
+	message  atomic.Pointer[messageKey] // of the latest attestation; nil: there is none
+	changed  atomic.Bool                // a configuration came that FetchConfig has not returned
+	looked   atomic.Int64               // when the environment was looked at, in ns since started
 	calls    counters
 
 	mu        sync.Mutex // guards what follows

@@ -96,12 +96,13 @@ const (
 	ControlKey    Purpose = "control"      // ES256, PKCS#8: signs control documents and rings for gates. One
 	NonceKey      Purpose = "nonce"        // 32 bytes: seals nonces. One
 	ManagementKey Purpose = "management"   // HS256: signs management tokens. One
+	MessageKey    Purpose = "message"      // HS256, 32 bytes: apps sign their messages to APIs with it, ID is claim mskid. At most one
 )
 
 // Key is a key of the account.
 type Key struct {
 	Purpose  Purpose
-	ID       string // kid; empty unless the purpose is KeysetKey or KeysetDecoy, or it is told apart from another of its purpose
+	ID       string // kid; empty unless the purpose is KeysetKey, KeysetDecoy or MessageKey, or it is told apart from another of its purpose
 	Alg      string // HS256, ES256, RS256; empty for NonceKey
 	Material Secret // the secret, or a private key in PKCS#8 form (DER)
 	Created  time.Time

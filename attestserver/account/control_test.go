@@ -87,6 +87,7 @@ func TestRights(t *testing.T) {
 		account.OpDeviceList: "da", account.OpDeviceSet: "da", account.OpDeviceRemove: "da",
 		account.OpExampleToken: "da", account.OpLongLivedToken: "a", account.OpCheckToken: "da",
 		account.OpSecretRead: "a", account.OpSecretUpdate: "a", account.OpSecretImport: "a",
+		account.OpMessageKeyRead: "a", account.OpMessageKeyChange: "a", account.OpMessageKeyRemove: "a",
 		account.OpKeysetRead: "da", account.OpKeysetAdd: "a", account.OpKeysetRemove: "a",
 		account.OpConfigRead: "da", account.OpLibraryList: "da", account.OpLibraryRead: "da", account.OpLibraryAdd: "da", account.OpLibraryRemove: "a",
 		account.OpTokenList: "a", account.OpTokenAdd: "a", account.OpTokenRevoke: "a",

@@ -39,6 +39,9 @@ const (
 	OpSecretRead         Operation = "secret.read"
 	OpSecretUpdate       Operation = "secret.update"
 	OpSecretImport       Operation = "secret.import"
+	OpMessageKeyRead     Operation = "message-key.read"
+	OpMessageKeyChange   Operation = "message-key.change"
+	OpMessageKeyRemove   Operation = "message-key.remove"
 	OpKeysetRead         Operation = "keyset.read"
 	OpKeysetAdd          Operation = "keyset.add"
 	OpKeysetRemove       Operation = "keyset.remove"
@@ -97,6 +100,9 @@ var rights = map[Operation]roles{
 	OpSecretRead:         adminOnly,
 	OpSecretUpdate:       adminOnly,
 	OpSecretImport:       adminOnly,
+	OpMessageKeyRead:     adminOnly,
+	OpMessageKeyChange:   adminOnly,
+	OpMessageKeyRemove:   adminOnly,
 	OpKeysetRead:         anyone, // public keys only
 	OpKeysetAdd:          adminOnly,
 	OpKeysetRemove:       adminOnly,

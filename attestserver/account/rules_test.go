@@ -285,3 +285,51 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("got %d token secrets, want 2", n)
 	}
 }
+
+func TestMessageKey(t *testing.T) {
+	a, admin, dev := fresh(t)
+	change := func(by account.Actor) func(*account.Account) error {
+		return func(a *account.Account) error {
+			return a.ChangeMessageKey(by, noon, bytes.NewReader(bytes.Repeat([]byte{3}, 41)))
+		}
+	}
+	remove := func(a *account.Account) error { return a.RemoveMessageKey(admin, noon) }
+	read := func(by account.Actor) func(*account.Account) error {
+		return func(a *account.Account) error { _, err := a.ReadMessageKey(by); return err }
+	}
+	walk(t, a, []step{
+		{name: "there is none at first", do: read(admin), code: "not_found", part: "-messageSigningKey change"},
+		{name: "none to remove", do: remove, code: "not_found"},
+		{name: "a developer makes one", do: change(dev), code: "forbidden"},
+		{name: "an administrator makes one", do: change(admin), log: "message-key.change AwMDAwMDAwMD"},
+		{name: "a developer reads it", do: read(dev), code: "forbidden"},
+		{name: "another one takes its place", do: func(a *account.Account) error {
+			return a.ChangeMessageKey(admin, noon, bytes.NewReader(make([]byte, 41)))
+		}, log: "message-key.change AAAAAAAAAAAA"},
+		{name: "without randomness", do: func(a *account.Account) error {
+			if err := a.ChangeMessageKey(admin, noon, bytes.NewReader(nil)); err == nil {
+				t.Error("got a key without randomness, want an error")
+			}
+			return nil
+		}},
+	})
+	key := must(a.ReadMessageKey(admin))
+	if key.ID != "AAAAAAAAAAAA" || key.Material.Len() != 32 || count(a, account.MessageKey) != 1 {
+		t.Errorf("got %+v and %d keys, want the second, of 32 bytes, and no other", key, count(a, account.MessageKey))
+	}
+	walk(t, a, []step{{name: "it is removed", do: remove, log: "message-key.remove AAAAAAAAAAAA"}})
+	if n := count(a, account.MessageKey); n != 0 {
+		t.Errorf("got %d keys, want none", n)
+	}
+}
+
+// count is how many keys of a purpose an account has.
+func count(a *account.Account, purpose account.Purpose) int {
+	n := 0
+	for _, k := range a.Keys {
+		if k.Purpose == purpose {
+			n++
+		}
+	}
+	return n
+}

@@ -48,6 +48,9 @@ var everything = []operation{
 	{"GET", attestapi.PathSecret, query("domain", account.DemoDomain), nil, "a"},
 	{"POST", attestapi.PathSecretUpdate, "", nil, "a"},
 	{"POST", attestapi.PathSecretImport, "", attestapi.Secret{Secret: importedSecret}, "a"},
+	{"GET", attestapi.PathMessageKey, "", nil, "a"},
+	{"POST", attestapi.PathMessageKey, "", nil, "a"},
+	{"DELETE", attestapi.PathMessageKey, "", nil, "a"},
 	{"GET", attestapi.PathKeyset, "", nil, "da"},
 	{"POST", attestapi.PathKeyset, "", attestapi.NewKey{Alg: "ES256", ID: "k2"}, "a"},
 	{"DELETE", attestapi.PathKeyset, query("kid", "k1"), nil, "a"},
@@ -88,6 +91,7 @@ func prepared(t testing.TB) *rig {
 	for _, do := range []func() error{
 		func() error { return acc.AddDomain(admin, noon, account.Domain{Name: "api.example.com"}) },
 		func() error { return acc.AddKey(admin, noon, pair) },
+		func() error { return acc.ChangeMessageKey(admin, noon, nil) },
 		func() error { return acc.SetDevice(admin, noon, account.Device{ID: did}) },
 		func() error { _, err := acc.AddLibrary(admin, noon, nil, "Go", ""); return err },
 		func() error {

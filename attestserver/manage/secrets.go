@@ -17,6 +17,9 @@ func (a *API) secretRoutes(api huma.API) {
 	register(a, api, endpoint{http.MethodGet, attestapi.PathSecret, account.OpSecretRead, "The token secret, or the demonstration domain's"}, a.readSecret)
 	register(a, api, endpoint{http.MethodPost, attestapi.PathSecretUpdate, account.OpSecretUpdate, "Replace the token secret by a new one"}, a.updateSecret)
 	register(a, api, endpoint{http.MethodPost, attestapi.PathSecretImport, account.OpSecretImport, "Take over an existing token secret"}, a.importSecret)
+	register(a, api, endpoint{http.MethodGet, attestapi.PathMessageKey, account.OpMessageKeyRead, "The message signing key"}, a.readMessageKey)
+	register(a, api, endpoint{http.MethodPost, attestapi.PathMessageKey, account.OpMessageKeyChange, "Give the account a new message signing key"}, a.changeMessageKey)
+	register(a, api, endpoint{http.MethodDelete, attestapi.PathMessageKey, account.OpMessageKeyRemove, "End message signing"}, a.removeMessageKey)
 }
 
 type readSecret struct {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/approovgate/approovgate/attestapi"
@@ -30,7 +31,13 @@ func (c *call) warnOfConfig(path string) error {
 		return err
 	}
 	defer func() { _ = file.Close() }() // only read
-	newest, err := newestConfig(file, answer.Config, current)
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	tell, end := c.progress("reading " + filepath.Base(path))
+	newest, err := newestConfig(&told{from: file, total: info.Size(), tell: tell}, answer.Config, current)
+	end()
 	if err == nil && newest != 0 && newest < current.Version {
 		c.note(outdatedConfig)
 	}

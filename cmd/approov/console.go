@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf16"
 
-	"github.com/approovgate/approovgate/attestapi"
 	"github.com/approovgate/approovgate/internal/manageclient"
 )
 
@@ -20,47 +18,19 @@ import (
 type console struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	terminal       bool           // whether standard input is one
+	terminal       bool // whether standard input is one
+	redraws        bool // whether standard error can show progress
+	inJSON         bool // whether errors are printed as JSON
+	now            func() time.Time
 	zone           *time.Location // in which times are shown
 	getenv         func(string) string
 }
 
 func newConsole(stdin *os.File, stdout, stderr io.Writer) *console {
-	c := &console{stdin: stdin, stdout: stdout, stderr: stderr, zone: time.Local, getenv: os.Getenv}
-	if info, err := stdin.Stat(); err == nil {
-		c.terminal = info.Mode()&os.ModeCharDevice != 0
-	}
+	c := &console{stdin: stdin, stdout: stdout, stderr: stderr, zone: time.Local, now: time.Now, getenv: os.Getenv}
+	c.terminal = isTerminal(stdin)
+	c.redraws = redraws(stderr, c.getenv)
 	return c
-}
-
-// failed prints why something was not done, and returns the exit status.
-func (c *console) failed(err error) int {
-	var wrong misuse
-	var token badToken
-	var refused *manageclient.Refusal
-	var away *manageclient.Unreachable
-	switch {
-	case errors.Is(err, errNegative):
-		return exitRefused // has been printed
-	case errors.As(err, &wrong):
-		c.complain(err)
-		return exitUsage
-	case errors.As(err, &token):
-		c.complain(err)
-		return exitToken
-	case errors.As(err, &away):
-		c.complain(err)
-		return exitUnreachable
-	case errors.As(err, &refused) && refused.Status == http.StatusUnauthorized:
-		fmt.Fprintln(c.stderr, invalidToken)
-		fmt.Fprintln(c.stderr, shown(unauthorized(err, refused)))
-		return exitToken
-	case errors.As(err, &refused) && refused.Code == attestapi.CodeUnavailable:
-		c.complain(err)
-		return exitUnreachable
-	}
-	c.complain(err)
-	return exitRefused
 }
 
 // invalidToken is the manual's sentence (manual, "Revoking Management Tokens").
@@ -124,11 +94,16 @@ func shown(text string) string {
 	}, text)
 }
 
-// printText prints a server's JSON as it is. Characters that could steer a terminal are written as JSON's escapes:
-// they can only stand in its strings.
+// printText prints a server's JSON as it is, but for characters that could steer a terminal: they can only stand in its
+// strings, where JSON has escapes for them.
 func (c *console) printText(text []byte) {
+	fmt.Fprintln(c.stdout, escaped(strings.TrimRight(string(text), "\n")))
+}
+
+// escaped is JSON with its characters escaped that could steer a terminal.
+func escaped(text string) string {
 	var out strings.Builder
-	for _, r := range strings.TrimRight(string(text), "\n") {
+	for _, r := range text {
 		if r <= '~' || unicode.IsPrint(r) {
 			out.WriteRune(r)
 			continue
@@ -137,7 +112,7 @@ func (c *console) printText(text []byte) {
 			fmt.Fprintf(&out, `\u%04x`, half)
 		}
 	}
-	fmt.Fprintln(c.stdout, out.String())
+	return out.String()
 }
 
 // printDocument prints a document of the API that has been changed on the way: without what is in a file now.

@@ -2,8 +2,9 @@
 // policies, secrets and keys, and the live switch of its gates.
 //
 // It reads the command line, asks the management API and prints the answer; what is allowed is decided there. Each
-// verb is a file that declares the verb's actions and their flags, from which the help is written. Nothing that
-// affects apps in production is sent before the person has confirmed it, but for a dry run.
+// verb is a file that declares the verb's actions and their flags, from which the help, the manual page, docs/cli.md and
+// the completions are written. Nothing that affects apps in production is sent before the person has confirmed it, but
+// for a dry run.
 //
 // Start reading at verb.go, then registration.go for a verb, and confirm.go.
 package main
@@ -14,6 +15,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 )
 
@@ -40,12 +42,13 @@ Usage: approov VERB [TOKEN] -ACTION [VALUE] [FLAGS]
 
 const usageTail = `  version       print the version
   help [VERB]   print this text, or a verb's actions and flags
+  man, completion SHELL   print the manual page, or the completion of bash, zsh or fish
 
 TOKEN is a file with a management token; default: the token in $APPROOV_MANAGEMENT_TOKEN.
 Flags of every verb, with one dash or two:
   -server URL   the server; default: $APPROOV_SERVER, else ` + defaultServer + `
   -ca FILE      the authority that has signed the server's certificate, as PEM
-  -json         print the server's own document
+  -json         print the server's own document; an error is one line of JSON, too
   -yes          do not ask: for scripts; otherwise YES is read from standard input
   -dryRun       have a change judged, and do not make it
 
@@ -54,7 +57,11 @@ token is missing or not accepted; 4 the server cannot be reached
 `
 
 func main() {
-	os.Exit(newConsole(os.Stdin, os.Stdout, os.Stderr).run(os.Args[1:]))
+	c := newConsole(os.Stdin, os.Stdout, os.Stderr)
+	if isLegacy(os.Args[0]) {
+		os.Exit(c.runLegacy(os.Args[1:]))
+	}
+	os.Exit(c.run(os.Args[1:]))
 }
 
 // run does what a command line says and returns the exit status.
@@ -63,6 +70,7 @@ func (c *console) run(args []string) int {
 		fmt.Fprint(c.stderr, usage())
 		return exitUsage
 	}
+	c.inJSON = wantsJSON(args)
 	out := &watched{to: c.stdout}
 	c.stdout = out
 	err := c.dispatch(args)
@@ -91,15 +99,25 @@ func (w *watched) Write(p []byte) (int, error) {
 }
 
 func (c *console) dispatch(args []string) error {
+	if len(args) == 2 && slices.Contains([]string{"-h", "-help", "--help"}, args[1]) {
+		return c.help(args[:1])
+	}
 	switch strings.TrimLeft(args[0], "-") {
 	case "version":
 		fmt.Fprintln(c.stdout, "approov", version())
 		return nil
 	case "help", "h":
 		return c.help(args[1:])
+	case "completion":
+		return c.completion(args[1:])
+	case "man":
+		return c.manual(args[1:])
 	}
 	v, err := findVerb(args[0])
 	if err != nil {
+		if order := wrongOrder(args); order != nil {
+			return order
+		}
 		return err
 	}
 	return c.perform(v, args[1:])
@@ -109,6 +127,12 @@ func (c *console) help(args []string) error {
 	if len(args) == 0 {
 		fmt.Fprint(c.stdout, usage())
 		return nil
+	}
+	for _, v := range local() {
+		if v.name == args[0] {
+			fmt.Fprintf(c.stdout, "approov %s: %s\n", v.name, v.about)
+			return nil
+		}
 	}
 	v, err := findVerb(args[0])
 	if err != nil {
@@ -129,7 +153,7 @@ func usage() string {
 }
 
 func findVerb(name string) (verb, error) {
-	known := []string{"help", "version"}
+	known := verbNames(local())
 	for _, v := range verbs() {
 		if v.name == name {
 			return v, nil

@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"approov": main})
+	testscript.Main(m, map[string]func(){"approov": main, legacyName: main})
 }
 
 // TestScripts runs testdata/scripts. Besides testscript's own commands they have those below. A stanza whose comment
@@ -45,6 +45,7 @@ func TestScripts(t *testing.T) {
 			"exits":   exitsCommand,
 			"tls":     tlsCommand,
 			"ending":  endingCommand,
+			"json":    jsonCommand,
 		},
 	})
 }

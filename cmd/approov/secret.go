@@ -13,13 +13,15 @@ import (
 func secretVerb() verb {
 	return verb{
 		name:  "secret",
-		about: "the token secret; needs an admin token",
+		about: "the token secret, and the key for signing messages; needs an admin token",
 		actions: []action{
 			{option{"get", "", "print it, base64"}, nil, []string{"file"}, (*call).getSecret},
 			{option{"update", "", "make a new one; asks first. The old one stays valid for the tokens it has signed"}, nil, []string{"file"}, (*call).updateSecret},
 			{option{"import", "FILE", "take over an existing one, base64 of 64 bytes; asks first"}, nil, nil, (*call).importSecret},
+			{option{"messageSigningKey", "WORD", "the key apps sign messages with: change and off, which ask first, or get-base64url"},
+				nil, []string{"file"}, (*call).messageSigningKey},
 		},
-		options: []option{{"file", "FILE", "write the secret into a file for its owner alone, and do not print it"}},
+		options: []option{{"file", "FILE", "write the secret or key into a file for its owner alone, and do not print it"}},
 	}
 }
 
@@ -44,11 +46,11 @@ func (c *call) updateSecret() error {
 	switch {
 	case err != nil:
 		return err
+	case c.has("dryRun"):
+		c.done(answer, nil, "a new token secret")
+		return nil
 	case c.has("json") && !c.has("file"):
 		c.printText(answer.Text)
-		return nil
-	case c.has("dryRun"):
-		c.say("dry run, nothing was changed")
 		return nil
 	case c.has("file"):
 		if err := c.secretFile(secret.Secret, "new Approov token secret"); err != nil {

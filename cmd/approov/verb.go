@@ -48,6 +48,7 @@ type call struct {
 	*console
 	action action
 	given  map[string]string // flags, by name
+	token  string            // the file that the management token is from; empty: the environment
 	api    *manageclient.Client
 
 	operand string // empty unless the verb has one
@@ -76,6 +77,11 @@ func (c *call) number(name string) (int64, error) {
 // perform reads a verb's arguments and does what they say.
 func (c *console) perform(v verb, args []string) error {
 	tokenFile, operand, args := v.positional(args)
+	if tokenFile != "" {
+		if err := v.undashed(tokenFile); err != nil {
+			return err
+		}
+	}
 	parsed, err := v.parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(c.stdout, v.help())
@@ -87,7 +93,7 @@ func (c *console) perform(v verb, args []string) error {
 	if v.operand != "" && operand == "" {
 		return misuse{fmt.Errorf("%s: say what: approov %s [TOKEN] %s", v.name, v.name, v.operand)}
 	}
-	parsed.console, parsed.operand = c, operand
+	parsed.console, parsed.operand, parsed.token = c, operand, tokenFile
 	parsed.api, err = c.connect(tokenFile, parsed.text("server"), parsed.text("ca"))
 	if err != nil {
 		return err
@@ -176,6 +182,8 @@ func (v verb) parse(args []string) (*call, error) {
 		return nil, err
 	case err != nil:
 		return nil, v.unparsed(err)
+	case flags.NArg() > 0 && v.undashed(flags.Arg(0)) != nil:
+		return nil, v.undashed(flags.Arg(0))
 	case flags.NArg() > 0:
 		return nil, fmt.Errorf("unexpected argument %q; the management token's file goes right after the verb; \"approov %s -h\" lists the flags", shown(flags.Arg(0)), v.name)
 	}
@@ -273,6 +281,9 @@ func (a action) allows(name string) bool {
 	return slices.Contains(a.needs, name) || slices.Contains(a.takes, name)
 }
 
+// requires reports whether an action needs an option.
+func (a action) requires(name string) bool { return slices.Contains(a.needs, name) }
+
 // allowing are the actions that an option goes with.
 func (v verb) allowing(name string) []string {
 	var names []string
@@ -284,14 +295,17 @@ func (v verb) allowing(name string) []string {
 	return dashed(names)
 }
 
-func (v verb) allOptions() []option {
+func (v verb) allOptions() []option { return slices.Concat(v.ownOptions(), commonOptions()) }
+
+// ownOptions are a verb's flags without those of every verb.
+func (v verb) ownOptions() []option {
 	var all []option
 	for _, a := range v.actions {
 		if a.name != "" {
 			all = append(all, a.option)
 		}
 	}
-	return slices.Concat(all, v.options, commonOptions())
+	return slices.Concat(all, v.options)
 }
 
 // usage is the flag as one writes it.
@@ -312,7 +326,7 @@ func (v verb) help() string {
 	for _, a := range v.actions {
 		b.WriteString(v.synopsis(a))
 	}
-	own := v.allOptions()[:len(v.allOptions())-len(commonOptions())]
+	own := v.ownOptions()
 	width := 0
 	for _, o := range own {
 		width = max(width, len(o.usage()))

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/approovgate/approovgate/attestapi"
 )
@@ -22,7 +24,45 @@ func (c *call) whoami() error {
 	}
 	c.say("account %s, version %s, at %s (%s)", info.Account, strconv.FormatInt(info.Version, 10), c.api.Server(), info.Server)
 	c.say("%s, %s, expires %s, %s", holder(info.Email, info.Name), info.Role, c.timeText(info.Expires), info.TokenID)
+	from := "$" + tokenEnv
+	if c.token != "" {
+		from = c.token
+	}
+	c.say("management token from %s: %s", from, mayDo(info.Role))
+	c.say("this tool is approov %s; who changed what: approov audit", version())
+	if text := c.expiryWarning(info.Expires); text != "" {
+		c.note("%s", text)
+	}
 	return nil
+}
+
+// mayDo is what a role is good for, in a line (manual, "Types of Management Token").
+func mayDo(role string) string {
+	switch role {
+	case attestapi.RoleAdmin:
+		return "it may do everything"
+	case attestapi.RoleDev:
+		return "it may register apps, add API domains and set devices; the rest needs an admin token"
+	case attestapi.RoleGateway:
+		return "it may read what a gate needs"
+	}
+	return "its role is newer than this tool"
+}
+
+// soon is how long before its expiry a token is worth a warning.
+const soon = 7 * 24 * time.Hour
+
+// expiryWarning is about a token that expires soon; empty if it does not. The server has just accepted the token, so one
+// that seems to have expired says that the clocks differ.
+func (c *call) expiryWarning(expires time.Time) string {
+	left := expires.Sub(c.now())
+	switch {
+	case expires.IsZero() || left > soon:
+		return ""
+	case left <= 0:
+		return "WARNING: by this machine's clock the token has expired, and the server has accepted it: one of the two clocks is wrong"
+	}
+	return fmt.Sprintf("WARNING: the token expires in %s: approov management -add makes another one", left.Round(time.Minute))
 }
 
 // holder is who has a management token. Those made with the account were made for nobody's address.

@@ -40,7 +40,7 @@ type answer struct {
 	Error    string
 }
 
-// app is the program under attestation. It does what the lines of its input say: fetch DOMAIN, bind TEXT, config.
+// app is the program under attestation. It does what the lines of its input say: fetch DOMAIN, bind TEXT, sign TEXT, config.
 func app(args []string) int {
 	if err := runApp(args); err != nil {
 		fmt.Fprintln(os.Stderr, "app:", err)
@@ -92,6 +92,10 @@ func runApp(args []string) error {
 			}
 		case "bind":
 			client.SetDataHashInToken(operand)
+		case "sign":
+			if said.Token, err = client.AccountMessageSignature(operand); err != nil {
+				said.Error = err.Error()
+			}
 		case "config":
 			said.Token = client.FetchConfig(context.Background())
 		default:
