@@ -10,7 +10,7 @@ const (
 	PathManage  = "/mgmt/v1"
 	PathAccount = PathManage + "/account" // GET: AccountInfo
 
-	PathDomains = PathManage + "/domains" // GET: Domains; POST: APIDomain, adds or changes it; DELETE ?domain=
+	PathDomains = PathManage + "/domains" // GET: Domains; POST: APIDomain, adds or changes it; PUT: Domains, replaces all; DELETE ?domain=
 
 	PathRegistrations = PathManage + "/registrations" // GET: Registrations; POST: NewRegistration → Registered; DELETE ?signature=, or ?package=&older_than=3d → Registrations that were removed
 
@@ -294,6 +294,7 @@ const (
 	CodeRateLimited  = "rate_limited" // 429, with Retry-After
 	CodeUnavailable  = "unavailable"  // 503, with Retry-After: the database cannot be reached
 	CodeInternal     = "internal"     // 500
+	CodeUnreachable  = "unreachable"  // 502: the domain that was to be looked at; Detail says why
 
 	CodeAccountUnknown = "account_unknown" // 403, of the attestation API: there is no such account, or no longer
 )

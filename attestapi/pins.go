@@ -2,8 +2,9 @@ package attestapi
 
 import "time"
 
-// The paths of the management API that are about pins (manual, "Public Key Pinning Configuration"). PUT PathDomains
-// with Domains replaces all API domains at once and is answered with Changed.
+// The paths of the management API that are about pins (manual, "Public Key Pinning Configuration"). A domain that
+// cannot be reached is CodeUnreachable. PUT PathDomains with Domains replaces all API domains at once and is answered
+// with Changed, whose notes say what changes, one domain each: "adds x", "removes y", "changes pins of z".
 const (
 	PathPins      = PathManage + "/pins"        // GET ?domain=: ServedPins, what the service sees on a domain right now
 	PathPinStatus = PathManage + "/pins/status" // GET: PinStatuses, what its monitor saw last of every domain

@@ -81,6 +81,7 @@ func TestControl(t *testing.T) {
 func TestRights(t *testing.T) {
 	want := map[account.Operation]string{
 		account.OpAccountRead: "da", account.OpDomainList: "da", account.OpDomainAdd: "da", account.OpDomainChange: "a", account.OpDomainRemove: "a",
+		account.OpDomainSet: "a", account.OpPinsRead: "da",
 		account.OpRegistrationList: "da", account.OpRegistrationAdd: "da", account.OpRegistrationRemove: "da", account.OpPermanentRemove: "a", account.OpMatchingRemove: "a",
 		account.OpPolicyRead: "da", account.OpPolicySet: "a", account.OpIPTrackingRead: "da", account.OpIPTrackingSet: "a",
 		account.OpDeviceList: "da", account.OpDeviceSet: "da", account.OpDeviceRemove: "da",

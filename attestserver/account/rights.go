@@ -19,6 +19,8 @@ const (
 	OpDomainAdd          Operation = "domain.add"
 	OpDomainChange       Operation = "domain.change"
 	OpDomainRemove       Operation = "domain.remove"
+	OpDomainSet          Operation = "domain.set" // all of them at once; the audit log has what it does to each
+	OpPinsRead           Operation = "pins.read"  // what is served on a domain, and what the monitor saw
 	OpRegistrationList   Operation = "registration.list"
 	OpRegistrationAdd    Operation = "registration.add"
 	OpRegistrationRemove Operation = "registration.remove"
@@ -74,6 +76,8 @@ var rights = map[Operation]roles{
 	OpDomainAdd:          anyone, // "new API domains can be added with a development token"
 	OpDomainChange:       adminOnly,
 	OpDomainRemove:       adminOnly,
+	OpDomainSet:          adminOnly, // "an administration level management token is required"
+	OpPinsRead:           anyone,    // who may add a domain may know its pins
 	OpRegistrationList:   anyone,
 	OpRegistrationAdd:    anyone,
 	OpRegistrationRemove: anyone,

@@ -18,15 +18,17 @@ type Rates struct {
 	TokenBurst   int     // at once; default 100, which is more than the largest change of pins takes
 	Address      float64 // requests a second from one address, with or without a token; default 20
 	AddressBurst int     // default 200
+	Look         float64 // looks at domains a second under one management token; default 0.5
+	LookBurst    int     // default 50: every domain of an account, twice
 }
 
 func (r Rates) orDefault() Rates {
-	for field, value := range map[*float64]float64{&r.Token: 10, &r.Address: 20} {
+	for field, value := range map[*float64]float64{&r.Token: 10, &r.Address: 20, &r.Look: 0.5} {
 		if *field == 0 {
 			*field = value
 		}
 	}
-	for field, value := range map[*int]int{&r.TokenBurst: 100, &r.AddressBurst: 200} {
+	for field, value := range map[*int]int{&r.TokenBurst: 100, &r.AddressBurst: 200, &r.LookBurst: 50} {
 		if *field == 0 {
 			*field = value
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/approovgate/approovgate/attestapi"
 	"github.com/approovgate/approovgate/attestserver/account"
 )
 
@@ -44,16 +45,23 @@ type Options struct {
 	Version  string                      // of the server, in answers
 	Address  func(*http.Request) string  // the client's address; nil: that of the connection
 	Rates    Rates
+
+	// Served is what is served on a domain right now. Its errors are shown to whoever asks. nil: nobody can look.
+	Served func(ctx context.Context, domain string) (attestapi.ServedPins, error)
+	// PinStatuses is what the pin monitor saw last of an account's domains; nil: there is no monitor.
+	PinStatuses func(*account.Account) attestapi.PinStatuses
 }
 
 // API is the management API. It is an http.Handler for everything below attestapi.PathManage.
 type API struct {
-	o       Options
-	mux     *http.ServeMux
-	rights  map[string]map[string]account.Operation // of a path, of a method: what a role must be allowed
-	openAPI []byte
-	tokens  *limiter // by ID of the token
-	clients *limiter // by address
+	o        Options
+	mux      *http.ServeMux
+	rights   map[string]map[string]account.Operation // of a path, of a method: what a role must be allowed
+	openAPI  []byte
+	tokens   *limiter // by ID of the token
+	clients  *limiter // by address
+	lookRate *limiter // by ID of the token: looks at domains
+	looks    looks
 }
 
 // New makes an API. It starts nothing.
@@ -72,7 +80,8 @@ func New(o Options) *API {
 	}
 	o.Rates = o.Rates.orDefault()
 	a := &API{o: o, mux: http.NewServeMux(), rights: map[string]map[string]account.Operation{},
-		tokens: newLimiter(o.Rates.Token, o.Rates.TokenBurst), clients: newLimiter(o.Rates.Address, o.Rates.AddressBurst)}
+		tokens: newLimiter(o.Rates.Token, o.Rates.TokenBurst), clients: newLimiter(o.Rates.Address, o.Rates.AddressBurst),
+		lookRate: newLimiter(o.Rates.Look, o.Rates.LookBurst), looks: looks{under: map[string]int{}}}
 	api := humago.New(a.mux, a.config())
 	a.routes(api)
 	a.openAPI = document(api)
@@ -83,6 +92,7 @@ func New(o Options) *API {
 func (a *API) routes(api huma.API) {
 	a.accountRoutes(api)
 	a.domainRoutes(api)
+	a.pinRoutes(api)
 	a.registrationRoutes(api)
 	a.settingRoutes(api)
 	a.deviceRoutes(api)

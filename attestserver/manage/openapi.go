@@ -76,8 +76,12 @@ var codes = map[int][]string{
 	http.StatusUnprocessableEntity:   {attestapi.CodeInvalid},
 	http.StatusTooManyRequests:       {attestapi.CodeRateLimited},
 	http.StatusInternalServerError:   {attestapi.CodeInternal},
+	http.StatusBadGateway:            {attestapi.CodeUnreachable},
 	http.StatusServiceUnavailable:    {attestapi.CodeUnavailable},
 }
+
+// lookStatus is one that only those answer who look at a domain.
+const lookStatus = http.StatusBadGateway
 
 // readStatuses are those that an operation which changes nothing may answer.
 var readStatuses = []int{400, 401, 403, 404, 422, 429, 500, 503}
@@ -107,8 +111,13 @@ func register[I, O any](a *API, api huma.API, e endpoint, handler func(context.C
 		}
 	} else {
 		for status := range codes {
-			add(status)
+			if status != lookStatus {
+				add(status)
+			}
 		}
+	}
+	if e.path == attestapi.PathPins {
+		add(lookStatus)
 	}
 	huma.Register(api, huma.Operation{
 		Method: e.method, Path: e.path, OperationID: operationID(e), Summary: e.summary,

@@ -64,7 +64,7 @@ func TestTheDocument(t *testing.T) {
 		}
 	}
 	for _, code := range []string{attestapi.CodeMalformed, attestapi.CodeInvalid, attestapi.CodeUnauthorized, attestapi.CodeForbidden, attestapi.CodeNotFound, attestapi.CodeConflict,
-		attestapi.CodeStale, attestapi.CodeLimit, attestapi.CodeTooLarge, attestapi.CodeRateLimited, attestapi.CodeUnavailable, attestapi.CodeInternal} {
+		attestapi.CodeStale, attestapi.CodeLimit, attestapi.CodeTooLarge, attestapi.CodeRateLimited, attestapi.CodeUnavailable, attestapi.CodeInternal, attestapi.CodeUnreachable} {
 		if !codes[code] {
 			t.Errorf("code %s is not documented", code)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -28,17 +29,19 @@ var statuses = map[string]int{
 	attestapi.CodeRateLimited:  http.StatusTooManyRequests,
 	attestapi.CodeUnavailable:  http.StatusServiceUnavailable,
 	attestapi.CodeInternal:     http.StatusInternalServerError,
+	attestapi.CodeUnreachable:  http.StatusBadGateway,
 }
 
 const problemType = "application/problem+json"
 
-// retryUnavailable is when to try again if the database cannot be reached, in seconds.
+// retryUnavailable is when to try again if the database cannot be reached, or too much goes on, in seconds.
 const retryUnavailable = "5"
 
 // problem is an attestapi.Problem as huma writes it.
 type problem struct {
 	attestapi.Problem
-	cause error // for the log; nil: the client's fault
+	cause error         // for the log; nil: the client's fault
+	wait  time.Duration // until it may be tried again, of those that may; 0: retryUnavailable
 }
 
 func (p *problem) Error() string             { return p.Detail }
@@ -97,8 +100,12 @@ func (a *API) asProblem(ctx huma.Context, _ string, v any) (any, error) {
 	shared.Request = r.id
 	r.problem = &shared
 	switch shared.Status {
-	case http.StatusServiceUnavailable:
-		ctx.SetHeader("Retry-After", retryUnavailable)
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		after := retryUnavailable
+		if shared.wait > 0 {
+			after = retryAfter(shared.wait)
+		}
+		ctx.SetHeader("Retry-After", after)
 	case http.StatusUnauthorized:
 		ctx.SetHeader("WWW-Authenticate", challenge)
 	}

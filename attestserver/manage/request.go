@@ -25,6 +25,7 @@ type request struct {
 	token   string // text of the management token
 	by      account.Actor
 	account *account.Account // the shared one
+	domain  string           // that was looked at
 	problem *problem         // what it was answered with; nil: it went well
 }
 
@@ -170,6 +171,9 @@ func (a *API) log(r *http.Request, req *request, status int, took time.Duration)
 	if req.by.TokenID != "" {
 		attributes = append(attributes, slog.String("account", req.account.Name), slog.String("token", req.by.TokenID),
 			slog.String("by", req.by.Name), slog.String("role", string(req.by.Role)))
+	}
+	if req.domain != "" {
+		attributes = append(attributes, slog.String("domain", req.domain))
 	}
 	if req.problem != nil {
 		attributes = append(attributes, slog.String("code", req.problem.Code))

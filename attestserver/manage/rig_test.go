@@ -142,7 +142,10 @@ func newRig(t testing.TB, change ...func(*manage.Options)) *rig {
 	o := manage.Options{
 		Store: r.store, Accounts: r.store, Now: func() time.Time { return r.at }, Version: "1.2.3",
 		Log:   slog.New(slog.NewTextHandler(r.log, nil)),
-		Rates: manage.Rates{Token: 1e6, TokenBurst: 1e6, Address: 1e6, AddressBurst: 1e6},
+		Rates: manage.Rates{Token: 1e6, TokenBurst: 1e6, Address: 1e6, AddressBurst: 1e6, Look: 1e6, LookBurst: 1e6},
+		Served: func(_ context.Context, domain string) (attestapi.ServedPins, error) {
+			return attestapi.ServedPins{Domain: domain, Certificates: []attestapi.ServedCertificate{{Pin: thePin, Expires: noon, Subject: "CN=" + domain}}}, nil
+		},
 	}
 	for _, f := range change {
 		f(&o)
