@@ -22,11 +22,12 @@ type console struct {
 	stdout, stderr io.Writer
 	terminal       bool           // whether standard input is one
 	zone           *time.Location // in which times are shown
+	now            func() time.Time
 	getenv         func(string) string
 }
 
 func newConsole(stdin *os.File, stdout, stderr io.Writer) *console {
-	c := &console{stdin: stdin, stdout: stdout, stderr: stderr, zone: time.Local, getenv: os.Getenv}
+	c := &console{stdin: stdin, stdout: stdout, stderr: stderr, zone: time.Local, now: time.Now, getenv: os.Getenv}
 	if info, err := stdin.Stat(); err == nil {
 		c.terminal = info.Mode()&os.ModeCharDevice != 0
 	}

@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 			"exits":   exitsCommand,
 			"tls":     tlsCommand,
 			"ending":  endingCommand,
+			"pinned":  pinnedCommand,
 		},
 	})
 }

@@ -33,6 +33,7 @@ type verb struct {
 	about   string // one line
 	actions []action
 	options []option
+	alone   func(*call) bool // whether a call does without the server, or connects by itself; nil: none does
 }
 
 // commonOptions go with every action; usageTail explains them.
@@ -43,9 +44,16 @@ func commonOptions() []option {
 // call is a command line that has been read.
 type call struct {
 	*console
-	action action
-	given  map[string]string // flags, by name
-	api    *manageclient.Client
+	action    action
+	given     map[string]string // flags, by name
+	tokenFile string            // of the management token; empty: none is named
+	api       *manageclient.Client
+}
+
+// open makes the client for the server that the flags name.
+func (c *call) open() (err error) {
+	c.api, err = c.connect(c.tokenFile, c.text("server"), c.text("ca"))
+	return err
 }
 
 // text is a flag's value; empty: it is not given.
@@ -82,12 +90,13 @@ func (c *console) perform(v verb, args []string) error {
 	if err != nil {
 		return misuse{err}
 	}
-	parsed.console = c
-	parsed.api, err = c.connect(tokenFile, parsed.text("server"), parsed.text("ca"))
-	if err != nil {
-		return err
+	parsed.console, parsed.tokenFile = c, tokenFile
+	if v.alone == nil || !v.alone(parsed) {
+		if err := parsed.open(); err != nil {
+			return err
+		}
+		defer parsed.api.Close()
 	}
-	defer parsed.api.Close()
 	err = parsed.action.do(parsed)
 	if _, says := errors.AsType[while](err); err != nil && !says {
 		err = while{err, "doing " + v.name + " -" + parsed.action.name}
@@ -261,49 +270,6 @@ func (o option) usage() string {
 	}
 	return "-" + o.name + " " + o.value
 }
-
-// help is what there is to say of a verb, on one screen.
-func (v verb) help() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "approov %s: %s\n\nUsage:\n", v.name, v.about)
-	for _, a := range v.actions {
-		b.WriteString(v.synopsis(a))
-	}
-	own := v.allOptions()[:len(v.allOptions())-len(commonOptions())]
-	width := 0
-	for _, o := range own {
-		width = max(width, len(o.usage()))
-	}
-	if len(own) > 0 {
-		b.WriteString("\n")
-	}
-	for _, o := range own {
-		fmt.Fprintf(&b, "  %-*s  %s\n", width, o.usage(), o.about)
-	}
-	b.WriteString("\nTOKEN, -server, -ca, -json, -yes and -dryRun: see \"approov help\".\n")
-	return b.String()
-}
-
-// synopsis is an action as one types it.
-func (v verb) synopsis(a action) string {
-	line := strings.TrimRight(fmt.Sprintf("  approov %s [TOKEN] %s", v.name, a.usage()), " ")
-	for _, o := range v.options {
-		more := " " + o.usage()
-		switch {
-		case slices.Contains(a.takes, o.name):
-			more = " [" + o.usage() + "]"
-		case !slices.Contains(a.needs, o.name):
-			continue
-		}
-		if last := line[strings.LastIndexByte(line, '\n')+1:]; len(last)+len(more) > screenWidth {
-			line += "\n       "
-		}
-		line += more
-	}
-	return line + "\n"
-}
-
-const screenWidth = 100 // columns, of help
 
 func dashed(names []string) []string {
 	var all []string
