@@ -37,7 +37,7 @@ func apiVerb() verb {
 			{"jwe", "", "its tokens are encrypted"},
 			{"noToken", "", "it is known and pinned, and needs no tokens"},
 			{"keyID", "KID", "the keyset's key that signs its tokens; default: the account's token secret"},
-			{"pinType", "TYPE", "leaf (both local and remote), local, remote; to add also none, explicit"},
+			{"pinType", "TYPE", "leaf (local equal to remote), local, remote; for -add none, explicit"},
 			{"explicitPin", "PIN", "base64 of SHA-256 of a certificate's public key"},
 			{"connect", "HOST:PORT", "look there instead"},
 		},
