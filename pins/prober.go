@@ -80,6 +80,16 @@ func plainly(err error) error {
 	return err
 }
 
+// steady is an error on a certificate's dates that reads the same every time: the standard library's has the time of
+// the look in it.
+func steady(err error) error {
+	if dates, ok := errors.AsType[x509.CertificateInvalidError](err); ok && dates.Reason == x509.Expired && dates.Cert != nil {
+		dates.Detail = fmt.Sprintf("it is valid from %s to %s", dates.Cert.NotBefore.UTC().Format(time.DateOnly), dates.Cert.NotAfter.UTC().Format(time.DateOnly))
+		return dates
+	}
+	return err
+}
+
 // chain describes what a server has sent.
 func (p Prober) chain(domain string, served []*x509.Certificate) (Chain, error) {
 	if len(served) == 0 || len(served) > maxServed {
@@ -96,7 +106,7 @@ func (p Prober) chain(domain string, served []*x509.Certificate) (Chain, error) 
 	}
 	verified, err := served[0].Verify(o)
 	if err != nil {
-		c.Problem = err
+		c.Problem = steady(err)
 		return c, nil
 	}
 	for _, chain := range verified[:min(len(verified), maxVerified)] {

@@ -166,8 +166,8 @@ func TestChainsThatAreNotTrusted(t *testing.T) {
 		chain []*made
 		want  string
 	}{
-		{"expired", []*made{issue(t, root, key, expired)}, "expired"},
-		{"not yet valid", []*made{issue(t, root, key, early)}, "not yet valid"},
+		{"expired", []*made{issue(t, root, key, expired)}, "x509: certificate has expired or is not yet valid: it is valid from 2020-01-01 to 2029-12-31"},
+		{"not yet valid", []*made{issue(t, root, key, early)}, "it is valid from 2031-01-01 to 2100-01-01"},
 		{"of another name", []*made{issue(t, root, key, other)}, "valid for www.example.com, not api.example.com"},
 		{"for clients only", []*made{issue(t, root, key, client)}, "incompatible key usage"},
 		{"self-signed", []*made{issue(t, nil, key, name)}, "unknown authority"},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -39,7 +40,7 @@ func (c *call) lookAt(prober pins.Prober, d attestapi.APIDomain) attestapi.PinSt
 		return status
 	}
 	chain, err := prober.Chain(context.Background(), d.Domain)
-	status.Checked = c.now().UTC()
+	status.Checked = c.now().UTC().Truncate(time.Second)
 	if err != nil {
 		status.State, status.Detail = attestapi.PinsUnreachable, err.Error()
 		return status
@@ -57,20 +58,16 @@ func (c *call) lookAt(prober pins.Prober, d attestapi.APIDomain) attestapi.PinSt
 	return status
 }
 
-// showChecks prints a line for each domain, and returns how many are not well. With -json the lines are not part of the
-// answer, but whoever is asked next needs them all the same.
-func (c *call) showChecks(all []attestapi.PinStatus) (failures int) {
+// showChecks prints a line for each domain. With -json the lines are not part of the answer, but whoever is asked next
+// needs them all the same.
+func (c *call) showChecks(all []attestapi.PinStatus) {
 	print := c.say
 	if c.has("json") {
 		print = c.note
 	}
 	for _, status := range all {
-		if failed(status) {
-			failures++
-		}
 		print("%s", checkText(status))
 	}
-	return failures
 }
 
 func failed(s attestapi.PinStatus) bool {
@@ -125,20 +122,24 @@ func (c *call) checkDomains() error {
 	default:
 		return err
 	}
-	if c.has("json") {
-		for _, status := range document.Domains {
-			if failed(status) {
-				document.Failures++
-			}
+	if !c.has("json") {
+		c.showChecks(document.Domains)
+	} else if err := c.printChecks(document); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(document.Domains, failed) {
+		return errNegative
+	}
+	return nil
+}
+
+func (c *call) printChecks(document checkDocument) error {
+	for _, status := range document.Domains {
+		if failed(status) {
+			document.Failures++
 		}
-		err = c.printDocument(document)
-	} else {
-		document.Failures = c.showChecks(document.Domains)
 	}
-	if document.Failures > 0 {
-		return errors.Join(err, errNegative)
-	}
-	return err
+	return c.printDocument(document)
 }
 
 // saysNothingOfDomains reports whether an error of the management API is no failure of the check.

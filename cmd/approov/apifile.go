@@ -208,7 +208,8 @@ func (c *call) setDomains() error {
 		return err
 	}
 	outcome.Checks = c.look(prober, all)
-	outcome.Problem = c.showChecks(outcome.Checks) > 0
+	outcome.Problem = slices.ContainsFunc(outcome.Checks, failed)
+	c.showChecks(outcome.Checks)
 	c.notes(outcome.Notes)
 	if outcome.Problem {
 		c.note("WARNING: problem detected with APIs, we do not recommend you proceed (unless caused by known local firewall issue)")
@@ -220,6 +221,7 @@ func (c *call) setDomains() error {
 		return err
 	}
 	request.DryRun, request.IfMatch = false, answer.Tag
+	outcome.Changed = attestapi.Changed{}
 	if _, err := c.ask(request, &outcome.Changed); err != nil {
 		return whenStale(err)
 	}
