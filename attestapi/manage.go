@@ -23,7 +23,7 @@ const (
 	PathLongLivedToken = PathManage + "/tokens/long-lived" // POST: LongLivedToken → IssuedToken
 	PathCheckToken     = PathManage + "/tokens/check"      // POST: CheckToken → CheckedToken
 
-	PathSecret       = PathManage + "/secret"        // GET: Secret
+	PathSecret       = PathManage + "/secret"        // GET: Secret, or with ?domain= that of the demonstration domain
 	PathSecretUpdate = PathManage + "/secret/update" // POST, no body: Secret
 	PathSecretImport = PathManage + "/secret/import" // POST: Secret: takes over an existing one
 

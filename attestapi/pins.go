@@ -42,6 +42,35 @@ type PinStatuses struct {
 	Domains   []PinStatus `json:"domains"`
 }
 
+// PinMessage is what the pin monitor sends to a webhook, as JSON.
+type PinMessage struct {
+	ID       string    `json:"id"`    // the same when it is sent again
+	Event    string    `json:"event"` // problem, recovered, changed or expiring
+	Account  string    `json:"account"`
+	Domain   string    `json:"domain"`
+	State    string    `json:"state"` // as in PinStatus
+	Previous string    `json:"previous_state"`
+	Pins     []string  `json:"pins"`                    // that the domain is to have one of
+	Leaf     string    `json:"leaf,omitempty"`          // the pin of the leaf that is served
+	Before   string    `json:"previous_leaf,omitempty"` // and of the one before it
+	Expires  time.Time `json:"expires,omitzero"`        // the served certificate's that ends first
+	Detail   string    `json:"detail,omitempty"`        // may repeat what the server says of itself
+	Time     time.Time `json:"time"`
+	Text     string    `json:"text"` // a sentence for a person
+}
+
+// HeaderPinSignature is the header of a PinMessage under a secret: sha256= and HMAC-SHA256 of the body under the
+// secret's text, in lower case hex.
+const HeaderPinSignature = "Attestserver-Signature"
+
+// The events of PinMessage.
+const (
+	PinsProblem   = "problem"   // the state has become one in which apps fail
+	PinsRecovered = "recovered" // it is no longer one
+	PinsChanged   = "changed"   // the domain is as well as before, with other keys or pins
+	PinsExpiring  = "expiring"  // a certificate ends within 14 days
+)
+
 // The states of PinStatus.
 const (
 	PinsMatched     = "matched"

@@ -139,6 +139,16 @@ func (s *Server) Account(name string) *account.Account {
 	return nil
 }
 
+// Accounts are all accounts as the server knows them: shared, not to be changed, in no order.
+func (s *Server) Accounts() (all []*account.Account) {
+	if snap := s.snapshot.Load(); snap != nil {
+		for _, c := range snap.accounts {
+			all = append(all, c.account)
+		}
+	}
+	return all
+}
+
 // find is the compiled account of a name; nil if there is none.
 func (s *Server) find(name string) *compiled {
 	if snap := s.snapshot.Load(); snap != nil {

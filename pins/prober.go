@@ -52,7 +52,7 @@ func (p Prober) Chain(ctx context.Context, domain string) (Chain, error) {
 	connection, err := dialer.DialContext(limited, "tcp", address)
 	if err != nil {
 		if ctx.Err() == nil && timedOut(err) {
-			err = fmt.Errorf("no answer within %v", timeout)
+			err = reworded{fmt.Sprintf("no answer within %v", timeout), err}
 		}
 		return Chain{}, fmt.Errorf("%s cannot be reached: %w", domain, plainly(err))
 	}
@@ -68,17 +68,27 @@ func timedOut(err error) bool {
 // plainly says what the errors of the standard library leave out or say too much of: which resolver was asked is
 // nobody's business, and a port that is another one each time would make one failure look like many.
 func plainly(err error) error {
-	if name, ok := errors.AsType[*net.DNSError](err); ok {
-		return fmt.Errorf("its name cannot be resolved: %s", name.Err)
-	}
-	if errors.Is(err, io.EOF) {
-		return errors.New("the connection was closed in the TLS handshake")
-	}
-	if at, ok := errors.AsType[*net.OpError](err); ok && (at.Op == "read" || at.Op == "write") {
+	name, unresolved := errors.AsType[*net.DNSError](err)
+	at, broken := errors.AsType[*net.OpError](err)
+	switch {
+	case unresolved:
+		return reworded{"its name cannot be resolved: " + name.Err, err}
+	case errors.Is(err, io.EOF):
+		return reworded{"the connection was closed in the TLS handshake", err}
+	case broken && (at.Op == "read" || at.Op == "write"):
 		return at.Err
 	}
 	return err
 }
+
+// reworded is an error in other words, which can still be told from others.
+type reworded struct {
+	text string
+	error
+}
+
+func (r reworded) Error() string { return r.text }
+func (r reworded) Unwrap() error { return r.error }
 
 // steady is an error on a certificate's dates that reads the same every time: the standard library's has the time of
 // the look in it.
@@ -120,7 +130,8 @@ func (p Prober) chain(domain string, served []*x509.Certificate) (Chain, error) 
 	return c, nil
 }
 
-var errPrivate = errors.New("its address is not of the public internet")
+// ErrPrivate is why a Prober with Public does not connect.
+var ErrPrivate = errors.New("its address is not of the public internet")
 
 // control is asked of every address before it is connected to: names that resolve to something else the next time
 // cannot lead it astray.
@@ -133,7 +144,7 @@ func (p Prober) control(_, address string, _ syscall.RawConn) error {
 		return err
 	}
 	if !public(to.Addr()) {
-		return errPrivate
+		return ErrPrivate
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/approovgate/approovgate/attestapi"
@@ -27,6 +28,22 @@ func (a *Account) TokenSecret(by Actor) (string, error) {
 		return "", err
 	}
 	key, err := a.key(TokenKey)
+	if err != nil {
+		return "", err
+	}
+	return base64.StdEncoding.EncodeToString(key.Material.Bytes()), nil
+}
+
+// DemoSecret is the secret that tokens of the demonstration domain are signed with, in the same form: for whoever runs
+// the demonstration, who never needs the account's (manual, "Adding Demonstration Shapes API").
+func (a *Account) DemoSecret(by Actor, domain string) (string, error) {
+	if err := by.Check(OpSecretRead); err != nil {
+		return "", err
+	}
+	if a.DemoDomain == "" || !strings.EqualFold(domain, a.DemoDomain) {
+		return "", refuse(attestapi.CodeInvalid, "domain: %.80q has no secret of its own, only the demonstration domain %s has; leave the domain out for the account's token secret", domain, a.DemoDomain)
+	}
+	key, err := a.key(DemoKey)
 	if err != nil {
 		return "", err
 	}

@@ -60,6 +60,7 @@ func TestMistakes(t *testing.T) {
 		{"a secret as a list", "POST", attestapi.PathSecretImport, `{"secret":["` + importedSecret + `"]}`, 422, "invalid", "secret: expected string"},
 		{"a secret with nothing around it", "POST", attestapi.PathSecretImport, `"` + importedSecret + `"`, 422, "invalid", "object"},
 		{"a secret in half a request", "POST", attestapi.PathSecretImport, `{"secret":"` + importedSecret, 400, "malformed", "JSON"},
+		{"the secret of a domain that has none", "GET", attestapi.PathSecret + query("domain", "api.example.com"), nil, 422, "invalid", "only the demonstration domain shapes.example"},
 		{"a key of an unknown algorithm", "POST", attestapi.PathKeyset, attestapi.NewKey{Alg: "HS256", ID: "a"}, 422, "invalid", "alg"},
 		{"a key that is there", "POST", attestapi.PathKeyset, attestapi.NewKey{Alg: "ES256", ID: "k1"}, 409, "conflict", "k1"},
 		{"a key that is not", "DELETE", attestapi.PathKeyset + query("kid", "a"), nil, 404, "not_found", "kid"},

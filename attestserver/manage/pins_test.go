@@ -2,6 +2,9 @@ package manage_test
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -224,4 +227,58 @@ func TestPinStatuses(t *testing.T) {
 	if r.must(r.dev, "GET", attestapi.PathPinStatus, nil, &s); !s.Monitored || s.Domains[0].Domain != "test-account.example" || !s.Domains[0].Checked.Equal(noon) {
 		t.Errorf("got %+v", s)
 	}
+}
+
+// R68: the demonstration domain is added like any other; its tokens are under a secret of its own, which whoever runs
+// the demonstration can have, and which the account's token secret says nothing of. Long lived tokens are never under
+// it. Its pins and all else of it stay as they are, until it is removed.
+func TestTheDemonstrationDomain(t *testing.T) {
+	r := newRig(t)
+	demo := account.DemoDomain
+	signedBy := func(token, secret string) bool {
+		t.Helper()
+		key, err := base64.StdEncoding.DecodeString(secret)
+		if err != nil || len(key) != 64 {
+			t.Fatalf("got a secret of %d bytes, %v", len(key), err)
+		}
+		head, signature := token[:strings.LastIndexByte(token, '.')], token[strings.LastIndexByte(token, '.')+1:]
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(head))
+		return signature == base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	}
+	var changed attestapi.Changed
+	r.must(r.dev, "POST", attestapi.PathDomains, attestapi.APIDomain{Domain: "Shapes.Example", Pins: []string{thePin}}, &changed)
+	r.must(r.dev, "POST", attestapi.PathDomains, attestapi.APIDomain{Domain: "api.example.com"}, nil)
+	var list attestapi.Domains
+	if r.must(r.dev, "GET", attestapi.PathDomains, nil, &list); len(list.Domains) != 2 || !list.Domains[1].Demo || list.Domains[0].Demo || list.Domains[1].Domain != demo {
+		t.Errorf("got %+v, want the demonstration domain marked", list)
+	}
+	var own, ofAccount attestapi.Secret
+	r.must(r.admin, "GET", attestapi.PathSecret+query("domain", "Shapes.example"), nil, &own)
+	r.must(r.admin, "GET", attestapi.PathSecret, nil, &ofAccount)
+	if own.Secret == ofAccount.Secret {
+		t.Error("the demonstration domain has the account's secret")
+	}
+	check := func(name string, path string, body any, want string) {
+		t.Helper()
+		var made attestapi.IssuedToken
+		r.must(r.admin, "POST", path, body, &made)
+		if signedBy(made.Token, own.Secret) != (want == "own") || signedBy(made.Token, ofAccount.Secret) != (want == "account") {
+			t.Errorf("%s: it is not under the secret that is %s", name, want)
+		}
+	}
+	check("a token for the demonstration domain", attestapi.PathExampleToken, attestapi.ExampleToken{Domain: demo}, "own")
+	check("an invalid one", attestapi.PathExampleToken, attestapi.ExampleToken{Domain: demo, Type: "invalid"}, "neither")
+	check("a token for another domain", attestapi.PathExampleToken, attestapi.ExampleToken{Domain: "api.example.com"}, "account")
+	check("a long lived token", attestapi.PathLongLivedToken, attestapi.LongLivedToken{Name: demo, Lifetime: "1d"}, "account")
+	for _, other := range []attestapi.APIDomain{{Domain: demo}, {Domain: "SHAPES.example", Pins: []string{thePin, digest(7)}}, {Domain: demo, Format: "jwe", Pins: []string{thePin}}} {
+		r.unchanged("another form", func() { r.must(r.admin, "POST", attestapi.PathDomains, other, &changed) })
+		if len(changed.Notes) != 1 || changed.Notes[0] != "changes of the demonstration domain are ignored" {
+			t.Errorf("%+v: got the notes %q", other, changed.Notes)
+		}
+	}
+	r.must(r.admin, "DELETE", attestapi.PathDomains+query("domain", demo), nil, nil)
+	r.must(r.dev, "POST", attestapi.PathDomains, attestapi.APIDomain{Domain: demo}, nil)
+	r.must(r.admin, "POST", attestapi.PathSecretUpdate, nil, &ofAccount)
+	check("after it was removed and added, and the account's secret replaced", attestapi.PathExampleToken, attestapi.ExampleToken{Domain: demo}, "own")
 }

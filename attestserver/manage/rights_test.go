@@ -44,6 +44,7 @@ var everything = []operation{
 	{"POST", attestapi.PathLongLivedToken, "", attestapi.LongLivedToken{Name: "s", Lifetime: "1d"}, "a"},
 	{"POST", attestapi.PathCheckToken, "", attestapi.CheckToken{Token: "x"}, "da"},
 	{"GET", attestapi.PathSecret, "", nil, "a"},
+	{"GET", attestapi.PathSecret, query("domain", account.DemoDomain), nil, "a"},
 	{"POST", attestapi.PathSecretUpdate, "", nil, "a"},
 	{"POST", attestapi.PathSecretImport, "", attestapi.Secret{Secret: importedSecret}, "a"},
 	{"GET", attestapi.PathKeyset, "", nil, "da"},

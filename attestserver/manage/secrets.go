@@ -14,14 +14,25 @@ import (
 )
 
 func (a *API) secretRoutes(api huma.API) {
-	register(a, api, endpoint{http.MethodGet, attestapi.PathSecret, account.OpSecretRead, "The token secret"}, a.readSecret)
+	register(a, api, endpoint{http.MethodGet, attestapi.PathSecret, account.OpSecretRead, "The token secret, or the demonstration domain's"}, a.readSecret)
 	register(a, api, endpoint{http.MethodPost, attestapi.PathSecretUpdate, account.OpSecretUpdate, "Replace the token secret by a new one"}, a.updateSecret)
 	register(a, api, endpoint{http.MethodPost, attestapi.PathSecretImport, account.OpSecretImport, "Take over an existing token secret"}, a.importSecret)
 }
 
-func (a *API) readSecret(ctx context.Context, _ *nothing) (*answer[attestapi.Secret], error) {
+type readSecret struct {
+	Domain string `query:"domain" doc:"The demonstration domain, for its secret."`
+}
+
+func (a *API) readSecret(ctx context.Context, in *readSecret) (*answer[attestapi.Secret], error) {
 	r := requestOf(ctx)
-	return secretOf(r.account, r.by)
+	if in.Domain == "" {
+		return secretOf(r.account, r.by)
+	}
+	text, err := r.account.DemoSecret(r.by, in.Domain)
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	return answered(r.account, attestapi.Secret{Secret: text}), nil
 }
 
 func secretOf(acc *account.Account, by account.Actor) (*answer[attestapi.Secret], error) {

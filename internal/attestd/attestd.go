@@ -52,6 +52,15 @@ Flags:
   --pin PIN             a pin of the service's TLS for apps; may be repeated
   --account NAME        name of the first account; default demo
   --secret REF          existing token secret that a new account takes over: file:PATH or env:NAME, base64
+  --pin-check EVERY     how often the accounts' domains are looked at, whether their pins match: 2m or more, or 0 for
+                        never; default 10m
+  --pin-webhook URL     who is told when that changes: https, or http to this machine
+  --pin-webhook-secret REF
+                        signs what is told: file:PATH or env:NAME, 32 characters or more
+  --pin-private         look also at addresses that are not of the public internet
+  --pin-connect DOMAIN=HOST:PORT
+                        where a domain is looked at, wherever that is; may be repeated
+  --pin-ca FILE         certificates that are trusted besides the system's when looking and telling, PEM
   --log-level LEVEL     debug, info, warn or error; default info
 
 Exit status: 0 success, 1 a problem, 2 wrong usage.

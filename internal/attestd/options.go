@@ -30,6 +30,7 @@ type options struct {
 	account, secret          string
 	level                    slog.Level
 	file                     string // of a backup
+	pins                     pinOptions
 }
 
 // lists are the flags that may be repeated.
@@ -67,6 +68,7 @@ func parse(command string, args []string) (options, error) {
 	set.StringVar(&o.account, "account", "demo", "")
 	set.StringVar(&o.secret, "secret", "", "")
 	set.StringVar(&level, "log-level", "info", "")
+	o.pins.define(set)
 	if err := set.Parse(args); err != nil {
 		return options{}, err
 	}
@@ -84,6 +86,9 @@ func parse(command string, args []string) (options, error) {
 			return options{}, fmt.Errorf("--trusted-proxy: %q is not a network such as 10.0.0.0/8", text)
 		}
 		o.proxies = append(o.proxies, prefix.Masked())
+	}
+	if err := o.pins.parse(); err != nil {
+		return options{}, err
 	}
 	return o, o.usable(command, set.Args())
 }
@@ -105,7 +110,7 @@ func (o *options) usable(command string, rest []string) error {
 	if command == "backup" && o.db != "" {
 		return errors.New("backup copies the SQLite database; use pg_dump for PostgreSQL")
 	}
-	for _, reference := range []struct{ flag, text string }{{"--key", o.key}, {"--secret", o.secret}, {"--to-key", o.toKey}} {
+	for _, reference := range []struct{ flag, text string }{{"--key", o.key}, {"--secret", o.secret}, {"--to-key", o.toKey}, {"--pin-webhook-secret", o.pins.secret}} {
 		if t := reference.text; t != "" && !strings.HasPrefix(t, "file:") && !strings.HasPrefix(t, "env:") {
 			return fmt.Errorf("%s must be file:PATH or env:NAME; a secret on the command line shows in ps and in the shell's history", reference.flag)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/approovgate/approovgate/attestapi"
 	"github.com/approovgate/approovgate/attestserver"
 	"github.com/approovgate/approovgate/attestserver/manage"
+	"github.com/approovgate/approovgate/attestserver/pinwatch"
 	"github.com/approovgate/approovgate/attestserver/store"
 	"github.com/approovgate/approovgate/internal/host"
 	"github.com/approovgate/approovgate/internal/sdnotify"
@@ -33,7 +34,9 @@ type service struct {
 	store    store.Store
 	server   *attestserver.Server
 	registry *prometheus.Registry
-	main     *listener // apps and gates, and approov unless manage is set
+	looker   *pinwatch.Looker
+	watcher  *pinwatch.Watcher // nil: the pin monitor is switched off
+	main     *listener         // apps and gates, and approov unless manage is set
 	manage   *listener
 	status   *listener
 }
@@ -42,6 +45,13 @@ type service struct {
 func serve(ctx context.Context, o options, c *console) (err error) {
 	s := &service{o: o, c: c, registry: prometheus.NewRegistry()}
 	if err := s.listen(ctx); err != nil {
+		return err
+	}
+	if s.looker, err = o.pins.looker(); err != nil {
+		return err
+	}
+	hook, err := o.pins.hook(s.looker.Roots, c.log)
+	if err != nil {
 		return err
 	}
 	if s.store, err = o.open(ctx, true, c); err != nil {
@@ -59,6 +69,13 @@ func serve(ctx context.Context, o options, c *console) (err error) {
 		Store: s.store, Now: time.Now, Rand: rand.Reader, Log: c.log, Metrics: s.registry, TrustedProxies: o.proxies, Version: host.Version(),
 	}); err != nil {
 		return err
+	}
+	if o.pins.every > 0 {
+		if s.watcher, err = pinwatch.New(pinwatch.Options{
+			Accounts: s.server.Accounts, Look: s.looker.Chain, Every: o.pins.every, Webhook: hook, Log: c.log, Metrics: s.registry,
+		}); err != nil {
+			return err
+		}
 	}
 	return s.run(ctx)
 }
@@ -94,6 +111,9 @@ func (s *service) run(ctx context.Context) error {
 		func() error { s.server.Run(ctx); return nil },
 		func() error { return s.main.serve(ctx, s.handler()) },
 		func() error { return sdnotify.Run(ctx, func() bool { return s.server.Ready() == nil }) },
+	}
+	if s.watcher != nil {
+		jobs = append(jobs, func() error { s.watcher.Run(ctx); return nil })
 	}
 	if s.manage != nil {
 		jobs = append(jobs, func() error { return s.manage.serve(ctx, s.management()) })
@@ -132,10 +152,14 @@ func (s *service) handler() http.Handler {
 
 // management is the management API.
 func (s *service) management() http.Handler {
-	return manage.New(manage.Options{
+	o := manage.Options{
 		Store: s.store, Accounts: s.server, Refresh: s.server.Refresh, Now: time.Now, Rand: rand.Reader, Log: s.c.log, Version: host.Version(),
-		Address: s.server.ClientAddress,
-	})
+		Address: s.server.ClientAddress, Served: s.looker.Served,
+	}
+	if s.watcher != nil {
+		o.PinStatuses = s.watcher.Statuses
+	}
+	return manage.New(o)
 }
 
 // statusHandler is for those who watch the service.
