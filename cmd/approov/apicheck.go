@@ -61,12 +61,12 @@ func (c *call) lookAt(prober pins.Prober, d attestapi.APIDomain) attestapi.PinSt
 // showChecks prints a line for each domain. With -json the lines are not part of the answer, but whoever is asked next
 // needs them all the same.
 func (c *call) showChecks(all []attestapi.PinStatus) {
-	print := c.say
+	tell := c.say
 	if c.has("json") {
-		print = c.note
+		tell = c.note
 	}
 	for _, status := range all {
-		print("%s", checkText(status))
+		tell("%s", checkText(status))
 	}
 }
 

@@ -72,8 +72,8 @@ func formatDomains(all []attestapi.APIDomain) ([]byte, error) {
 // stands there twice or a list that is null, is an error here: it might cut off an app. Errors name the line.
 func parseDomains(text []byte) ([]attestapi.APIDomain, error) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // RFC 8259 §8.1: may be ignored
-	var any json.RawMessage
-	if err := json.Unmarshal(text, &any); err != nil {
+	var whole json.RawMessage
+	if err := json.Unmarshal(text, &whole); err != nil {
 		at := int64(len(text))
 		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 			at = syntax.Offset

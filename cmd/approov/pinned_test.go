@@ -23,6 +23,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/approovgate/approovgate/attestapi"
+	"github.com/approovgate/approovgate/attestserver/pinwatch"
 	"github.com/approovgate/approovgate/pins"
 )
 
@@ -219,18 +220,10 @@ func seenFromService(ts *testscript.TestScript) (look func(context.Context, stri
 	}
 	go found().serve(listener, func(domain string) *tls.Certificate { return found().seenByService(domain) })
 	return func(ctx context.Context, domain string) (attestapi.ServedPins, error) {
-		prober := pins.Prober{Connect: listener.Addr().String(), Roots: x509.NewCertPool()}
+		looker := pinwatch.Looker{Roots: x509.NewCertPool(), Connect: map[string]string{domain: listener.Addr().String()}}
 		if root := found().root.certificate; root != nil {
-			prober.Roots.AddCert(root)
+			looker.Roots.AddCert(root)
 		}
-		chain, err := prober.Chain(ctx, domain)
-		if err != nil {
-			return attestapi.ServedPins{}, err
-		}
-		document := attestapi.ServedPins{Domain: domain, Certificates: served(chain.Certificates)}
-		if chain.Problem != nil {
-			document.Problem = chain.Problem.Error()
-		}
-		return document, nil
+		return looker.Served(ctx, domain)
 	}, nil
 }
