@@ -83,6 +83,10 @@ type APIDomain struct {
 	Demo   bool     `json:"demo,omitempty"`          // the demonstration domain, with a secret of its own; not to be changed
 }
 
+// DemoDomain is the demonstration domain of every account (manual, "Adding Demonstration Shapes API"). The name is
+// reserved (RFC 2606 §2), so nothing is served there by which it could be pinned.
+const DemoDomain = "shapes.example"
+
 // Domains are the account's API domains, by name.
 type Domains struct {
 	Domains []APIDomain `json:"domains"`

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -16,6 +17,7 @@ import (
 const (
 	port        = "443"
 	defaultTime = 10 * time.Second // for one server, from the name to the certificates
+	maxServed   = 32               // certificates of a server; three or four are usual
 	maxVerified = 8                // chains that are looked at
 )
 
@@ -29,13 +31,14 @@ type Prober struct {
 	Now     func() time.Time // nil: time.Now
 }
 
-// Chain is what is served on a domain. It sends nothing but a TLS handshake.
+// Chain is what is served on a domain. It sends nothing but a TLS handshake. The error says "DOMAIN cannot be reached"
+// and why, or what is wrong with what was served; a chain that is not trusted is no error.
 func (p Prober) Chain(ctx context.Context, domain string) (Chain, error) {
 	timeout := p.Timeout
 	if timeout <= 0 {
 		timeout = defaultTime
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	address := p.Connect
 	if address == "" {
@@ -46,27 +49,64 @@ func (p Prober) Chain(ctx context.Context, domain string) (Chain, error) {
 		NetDialer: &net.Dialer{Control: p.control},
 		Config:    &tls.Config{ServerName: domain, InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}}, //nolint:gosec // see above
 	}
-	connection, err := dialer.DialContext(ctx, "tcp", address)
+	connection, err := dialer.DialContext(limited, "tcp", address)
 	if err != nil {
-		if ctx.Err() != nil {
-			err = fmt.Errorf("no answer within %v", timeout)
+		if ctx.Err() == nil && timedOut(err) {
+			err = reworded{fmt.Sprintf("no answer within %v", timeout), err}
 		}
-		return Chain{}, fmt.Errorf("%s cannot be reached: %w", domain, err)
+		return Chain{}, fmt.Errorf("%s cannot be reached: %w", domain, plainly(err))
 	}
 	defer func() { _ = connection.Close() }() // nothing was written to it
 	return p.chain(domain, connection.(*tls.Conn).ConnectionState().PeerCertificates)
 }
 
+func timedOut(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return errors.Is(err, context.DeadlineExceeded) || ok && timeout.Timeout()
+}
+
+// plainly says what the errors of the standard library leave out or say too much of: which resolver was asked is
+// nobody's business, and a port that is another one each time would make one failure look like many.
+func plainly(err error) error {
+	name, unresolved := errors.AsType[*net.DNSError](err)
+	at, broken := errors.AsType[*net.OpError](err)
+	switch {
+	case unresolved:
+		return reworded{"its name cannot be resolved: " + name.Err, err}
+	case errors.Is(err, io.EOF):
+		return reworded{"the connection was closed in the TLS handshake", err}
+	case broken && (at.Op == "read" || at.Op == "write"):
+		return at.Err
+	}
+	return err
+}
+
+// reworded is an error in other words, which can still be told from others.
+type reworded struct {
+	text string
+	error
+}
+
+func (r reworded) Error() string { return r.text }
+func (r reworded) Unwrap() error { return r.error }
+
+// steady is an error on a certificate's dates that reads the same every time: the standard library's has the time of
+// the look in it.
+func steady(err error) error {
+	if dates, ok := errors.AsType[x509.CertificateInvalidError](err); ok && dates.Reason == x509.Expired && dates.Cert != nil {
+		dates.Detail = fmt.Sprintf("it is valid from %s to %s", dates.Cert.NotBefore.UTC().Format(time.DateOnly), dates.Cert.NotAfter.UTC().Format(time.DateOnly))
+		return dates
+	}
+	return err
+}
+
 // chain describes what a server has sent.
 func (p Prober) chain(domain string, served []*x509.Certificate) (Chain, error) {
-	if len(served) == 0 || len(served) > maxChain {
-		return Chain{}, fmt.Errorf("%s shows %d certificates, want 1 to %d", domain, len(served), maxChain)
+	if len(served) == 0 || len(served) > maxServed {
+		return Chain{}, fmt.Errorf("%s shows %d certificates, want 1 to %d", domain, len(served), maxServed)
 	}
-	var c Chain
+	c := Chain{Certificates: describe(served)}
 	intermediates := x509.NewCertPool()
-	for _, one := range served {
-		c.Certificates = append(c.Certificates, Of(one))
-	}
 	for _, one := range served[1:] {
 		intermediates.AddCert(one)
 	}
@@ -76,18 +116,14 @@ func (p Prober) chain(domain string, served []*x509.Certificate) (Chain, error) 
 	}
 	verified, err := served[0].Verify(o)
 	if err != nil {
-		c.Problem = err
+		c.Problem = steady(err)
 		return c, nil
 	}
 	for _, chain := range verified[:min(len(verified), maxVerified)] {
-		var described []Certificate
-		for _, one := range chain {
-			described = append(described, Of(one))
-		}
-		c.verified = append(c.verified, described)
+		c.verified = append(c.verified, describe(chain))
 	}
 	for _, one := range c.verified[0] {
-		if !slices.ContainsFunc(c.Certificates, func(have Certificate) bool { return have.Pin == one.Pin }) {
+		if !has(c.Certificates, one.Pin) {
 			c.Certificates = append(c.Certificates, one)
 		}
 	}
@@ -113,18 +149,39 @@ func (p Prober) control(_, address string, _ syscall.RawConn) error {
 	return nil
 }
 
-// Addresses that are global unicast by their form, and yet not of the public internet (RFC 6890 and its registries).
-var special = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("64:ff9b::/96"),
-	netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("2001::/23"),
-	netip.MustParsePrefix("::/96"), netip.MustParsePrefix("::ffff:0:0:0/96"), netip.MustParsePrefix("fec0::/10"),
-}
-
+// public reports whether an address is of the public internet (RFC 6890 and the registries of special addresses it has
+// made). Of IPv6 that is what lies in 2000::/3, the only part that is given to networks. Addresses that carry an IPv4
+// address within, such as those of NAT64 and 6to4, are not: they would lead around this check.
 func public(a netip.Addr) bool {
 	a = a.Unmap()
 	if !a.IsGlobalUnicast() || a.IsPrivate() {
 		return false
 	}
+	special := special4()
+	if a.Is6() {
+		if !netip.MustParsePrefix("2000::/3").Contains(a) { // nor does it contain an address with a zone
+			return false
+		}
+		special = special6()
+	}
 	return !slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// special4 are the networks that are global unicast by their form, and yet not public.
+func special4() []netip.Prefix {
+	return prefixes("0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15",
+		"198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4")
+}
+
+// special6 are those of 2000::/3.
+func special6() []netip.Prefix {
+	return prefixes("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
+}
+
+func prefixes(texts ...string) []netip.Prefix {
+	all := make([]netip.Prefix, 0, len(texts))
+	for _, text := range texts {
+		all = append(all, netip.MustParsePrefix(text))
+	}
+	return all
 }

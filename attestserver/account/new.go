@@ -17,7 +17,7 @@ import (
 // DemoDomain is the demonstration domain of a fresh account (manual, "Adding Demonstration Shapes API"). Any account
 // may add it; its tokens are signed with the account's DemoKey, so that whoever runs the demonstration never holds
 // the account secret. The name is reserved (RFC 2606 §2): nobody else can serve it.
-const DemoDomain = "shapes.example"
+const DemoDomain = attestapi.DemoDomain
 
 // SDKVersion is the version of the Go SDK that belongs to this server; PlatformGo is its platform.
 const (

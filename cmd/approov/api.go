@@ -1,12 +1,12 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/approovgate/approovgate/attestapi"
 	"github.com/approovgate/approovgate/internal/manageclient"
@@ -16,72 +16,78 @@ func apiVerb() verb {
 	return verb{
 		name:  "api",
 		about: "the API domains that tokens are for, and their pins",
+		alone: withoutServer,
 		actions: []action{
-			{option{"add", "DOMAIN", "add a domain, or change its token format; asks first"},
-				nil, []string{"jwe", "noToken", "keyID", "pinType", "explicitPin"}, (*call).addDomain},
+			{option{"add", "DOMAIN", "add a domain, pinned to its leaf certificate, or change one; asks first"},
+				nil, []string{"jwe", "noToken", "keyID", "pinType", "explicitPin", "connect"}, (*call).addDomain},
 			{option{"list", "", "the domains, one a line"}, nil, nil, (*call).listDomains},
 			{option{"remove", "DOMAIN", "remove a domain; asks first; needs an admin token"}, nil, nil, (*call).removeDomain},
+			{option{"getLeafPin", "DOMAIN", "the pin that -add would take"}, nil, []string{"pinType", "connect"}, (*call).showLeafPin},
+			{option{"getCertChainPins", "DOMAIN", "the pins of the certificates that it serves, seen from here; needs no token"},
+				nil, []string{"connect"}, (*call).showChain},
+			{option{"getCertPin", "FILE", "the pins of the certificates in a PEM file; needs no token"}, nil, nil, (*call).showCertificates},
+			{option{"getAll", "FILE", "write all domains and pins into a JSON file; -: print them"}, nil, nil, (*call).saveDomains},
+			{option{"setAll", "FILE", "replace them by those of such a file; asks first; needs an admin token"},
+				nil, []string{"connect"}, (*call).setDomains},
+			{option{"check", "", "does each domain serve one of its pins, seen from here; exits with 0 if so, else 1"},
+				nil, []string{"connect"}, (*call).checkDomains},
+			{option{"pinStatus", "", "what the service's pin monitor saw last"}, nil, nil, (*call).showPinStatus},
 		},
 		options: []option{
 			{"jwe", "", "its tokens are encrypted"},
 			{"noToken", "", "it is known and pinned, and needs no tokens"},
 			{"keyID", "KID", "the keyset's key that signs its tokens; default: the account's token secret"},
-			{"pinType", "TYPE", "none or explicit; default: none, or explicit with -explicitPin"},
+			{"pinType", "TYPE", "leaf (local equal to remote), local, remote; for -add none, explicit"},
 			{"explicitPin", "PIN", "base64 of SHA-256 of a certificate's public key"},
+			{"connect", "HOST:PORT", "look there instead"},
 		},
 	}
 }
 
-// domain is the domain that the flags describe.
-func (c *call) domain() (attestapi.APIDomain, error) {
-	d := attestapi.APIDomain{Domain: c.value(), Format: "jws", KeyID: c.text("keyID"), Pins: []string{}}
-	switch {
-	case c.has("jwe") && c.has("noToken"):
-		return d, errors.New("-jwe says how tokens look and -noToken that there are none; give one")
-	case c.has("jwe") && c.has("keyID"):
-		return d, errors.New("-jwe encrypts with the account's token secret and -keyID signs with another key; give one")
-	case c.has("noToken") && c.has("keyID"):
-		return d, errors.New("-noToken says that there are no tokens, so there is nothing for -keyID to sign; give one")
-	case c.has("jwe"):
-		d.Format = "jwe"
-	case c.has("noToken"):
-		d.Format = "none"
+// withoutServer reports whether an action looks at nothing but files and domains. The check connects by itself, because
+// it goes well without a server.
+func withoutServer(c *call) bool {
+	switch c.action.name {
+	case "getCertChainPins", "getCertPin", "check":
+		return true
+	case "getLeafPin":
+		return c.text("pinType") == "local"
 	}
-	pin := c.text("explicitPin")
-	switch kind := c.text("pinType"); {
-	case kind == "local" || kind == "remote":
-		return d, fmt.Errorf("-pinType %s: this version does not fetch pins; give -explicitPin PIN, or -pinType none", kind)
-	case kind != "" && kind != "none" && kind != "explicit":
-		return d, fmt.Errorf("-pinType must be none or explicit, is %q", kind)
-	case kind == "none" && pin != "":
-		return d, errors.New("-pinType none and -explicitPin contradict each other; give one")
-	case kind == "explicit" && pin == "":
-		return d, errors.New("-pinType explicit needs -explicitPin PIN")
-	case pin != "":
-		if raw, err := base64.StdEncoding.Strict().DecodeString(pin); err != nil || len(raw) != sha256.Size {
-			return d, fmt.Errorf("-explicitPin must be base64 of %d bytes, such as Q62DnTGJsy1h+ude8HB5ZjKy0Vhg2pvTzjplWSD3hkk=", sha256.Size)
-		}
-		d.Pins = []string{pin}
-	}
-	return d, nil
+	return false
 }
 
-func (c *call) addDomain() error {
-	d, err := c.domain()
-	if err != nil {
-		return misuse{err}
+// domainName is a domain in small letters, or an error if it cannot be one (manual, "Managing API Domains"). The
+// service judges it again: this keeps the tool from looking at what is none.
+func domainName(text string) (string, error) {
+	const longest, longestLabel = 253, 63 // RFC 1035 §2.3.4, without the dots at the ends
+	name := strings.ToLower(text)
+	odd := func(r rune) bool { return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') }
+	wrong := len(name) > longest || len(name) != len(text)
+	for label := range strings.SplitSeq(name, ".") {
+		wrong = wrong || label == "" || len(label) > longestLabel || label[0] == '-' || label[len(label)-1] == '-' || strings.ContainsFunc(label, odd)
 	}
-	var changed attestapi.Changed
-	answer, err := c.changeConfirmed("adding the API", manageclient.Request{Method: http.MethodPost, Path: attestapi.PathDomains, Body: d}, &changed)
-	if err != nil {
-		return err
+	if wrong {
+		return "", fmt.Errorf("%.80q is not an API domain: letters, digits, dashes and periods only, without a path or port, such as api.example.com", text)
 	}
-	pin := "without pin"
-	if len(d.Pins) > 0 {
-		pin = "with pin " + d.Pins[0]
+	return name, nil
+}
+
+// tokenFormat is the token format that the flags of -add describe, and the key.
+func (c *call) tokenFormat() (format, key string, err error) {
+	format, key = "jws", c.text("keyID")
+	switch {
+	case c.has("jwe") && c.has("noToken"):
+		return "", "", errors.New("-jwe says how tokens look and -noToken that there are none; give one")
+	case c.has("jwe") && c.has("keyID"):
+		return "", "", errors.New("-jwe encrypts with the account's token secret and -keyID signs with another key; give one")
+	case c.has("noToken") && c.has("keyID"):
+		return "", "", errors.New("-noToken says that there are no tokens, so there is nothing for -keyID to sign; give one")
+	case c.has("jwe"):
+		format = "jwe"
+	case c.has("noToken"):
+		format = "none"
 	}
-	c.done(answer, changed.Notes, "added new API domain %s %s", d.Domain, pin)
-	return nil
+	return format, key, nil
 }
 
 func (c *call) listDomains() error {
@@ -118,4 +124,17 @@ func (c *call) removeDomain() error {
 	}
 	c.done(answer, changed.Notes, "removed API domain %s", c.value())
 	return nil
+}
+
+// existing is the setting of a domain that the account has already, and the tag of the account; nil: it has not.
+func (c *call) existing(domain string) (*attestapi.APIDomain, string, error) {
+	var list attestapi.Domains
+	answer, err := c.read("getting API domains", attestapi.PathDomains, nil, &list)
+	if err != nil {
+		return nil, "", err
+	}
+	if at := slices.IndexFunc(list.Domains, func(d attestapi.APIDomain) bool { return d.Domain == domain }); at >= 0 {
+		return &list.Domains[at], answer.Tag, nil
+	}
+	return nil, "", nil
 }

@@ -45,7 +45,8 @@ func (c *call) change(r manageclient.Request, into any) (manageclient.Answer, er
 // before, and makes it only if the account is still the one it was judged for. The answer is the last one.
 func (c *call) changeConfirmed(what string, r manageclient.Request, into any) (manageclient.Answer, error) {
 	if c.has("yes") || c.has("dryRun") {
-		return c.change(r, into)
+		answer, err := c.change(r, into)
+		return answer, whenStale(err)
 	}
 	judged := r
 	judged.DryRun = true
@@ -65,7 +66,7 @@ func (c *call) changeConfirmed(what string, r manageclient.Request, into any) (m
 func whenStale(err error) error {
 	var refused *manageclient.Refusal
 	if errors.As(err, &refused) && refused.Status == http.StatusPreconditionFailed {
-		refused.Detail = "nothing was changed: somebody else has changed the account since you were asked; look, and try again"
+		refused.Detail = "nothing was changed: somebody else has changed the account in between; look, and try again"
 	}
 	return err
 }

@@ -46,7 +46,7 @@ func (c *console) connect(tokenFile, server, authorities string) (*manageclient.
 	return client, nil
 }
 
-// managementToken reads the token.
+// managementToken reads the token. The error is a noToken unless something was given that cannot be one.
 func (c *console) managementToken(file string) (string, error) {
 	if _, err := os.Lstat(file); err != nil && manageclient.CheckToken(file) == nil {
 		return "", errors.New("what stands behind the verb is a management token itself, which others can see there: put it into a file, whose name goes there, or into " + tokenEnv)
@@ -57,7 +57,7 @@ func (c *console) managementToken(file string) (string, error) {
 		}
 		text, warnings, err := source.Read("file:" + file)
 		if err != nil {
-			return "", fmt.Errorf("the management token: %w", err)
+			return "", noToken{fmt.Errorf("the management token: %w", err)}
 		}
 		for _, warning := range warnings {
 			c.note("WARNING: the management token: %s", warning)
@@ -70,11 +70,11 @@ func (c *console) managementToken(file string) (string, error) {
 	}
 	token := strings.TrimSpace(c.getenv(tokenEnv))
 	if token == "" {
-		return "", errors.New("no management token: name its file right after the verb, or put the token into the environment variable " + tokenEnv)
+		return "", noToken{errors.New("no management token: name its file right after the verb, or put the token into the environment variable " + tokenEnv)}
 	}
 	if err := manageclient.CheckToken(token); err != nil {
 		if _, isFile := os.Stat(token); isFile == nil {
-			return "", fmt.Errorf("%s names a file; it must hold the token itself: name the file right after the verb", tokenEnv)
+			return "", noToken{fmt.Errorf("%s names a file; it must hold the token itself: name the file right after the verb", tokenEnv)}
 		}
 		return "", fmt.Errorf("what %s holds %w", tokenEnv, err)
 	}

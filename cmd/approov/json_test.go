@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -38,14 +39,22 @@ func jsonCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// TestEveryActionHasJSON holds that the script runs every action of every verb with -json.
+// TestEveryActionHasJSON holds that a script runs every action of every verb with -json and has the outcome read.
 func TestEveryActionHasJSON(t *testing.T) {
-	script, err := os.ReadFile("testdata/scripts/server_json.txtar")
+	files, err := filepath.Glob("testdata/scripts/*.txtar")
 	if err != nil {
 		t.Fatal(err)
 	}
+	var scripts strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scripts.Write(text)
+	}
 	runs := func(verb, action string) bool {
-		for line := range strings.Lines(string(script)) {
+		for line := range strings.Lines(scripts.String()) {
 			named := action == "" || strings.Contains(line, " -"+action+" ")
 			if strings.HasPrefix(line, "json approov "+verb+" ") && named && strings.Contains(line, " -json") {
 				return true
@@ -56,7 +65,7 @@ func TestEveryActionHasJSON(t *testing.T) {
 	for _, v := range verbs() {
 		for _, a := range v.actions {
 			if !runs(v.name, a.name) {
-				t.Errorf("got no line of server_json.txtar that runs approov %s -%s with -json, want one", v.name, a.name)
+				t.Errorf("got no script that runs json approov %s -%s with -json, want one", v.name, a.name)
 			}
 		}
 	}

@@ -169,6 +169,13 @@ type misuse struct{ error }
 // badToken is an error about the management token.
 type badToken struct{ error }
 
+func (b badToken) Unwrap() error { return b.error }
+
+// noToken is an error about a management token that is not there, or cannot be read.
+type noToken struct{ error }
+
+func (n noToken) Unwrap() error { return n.error }
+
 // negative is the outcome of a check that has been printed.
 var errNegative = errors.New("the check failed")
 

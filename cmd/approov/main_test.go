@@ -46,6 +46,8 @@ func TestScripts(t *testing.T) {
 			"tls":     tlsCommand,
 			"ending":  endingCommand,
 			"json":    jsonCommand,
+			"pinned":  pinnedCommand,
+			"expand":  expandCommand,
 		},
 	})
 }
@@ -97,6 +99,14 @@ func exitsCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if got != args[0] {
 		ts.Fatalf("exit status of %q: got %s, want %s", args[1:], got, args[0])
 	}
+}
+
+// expandCommand replaces the $NAMEs of variables in a file.
+func expandCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: expand FILE")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(os.Expand(ts.ReadFile(args[0]), ts.Getenv)), 0o600))
 }
 
 // endingCommand replaces the line end of the last line of a file.

@@ -56,8 +56,10 @@ func serviceCommand(ts *testscript.TestScript, neg bool, args []string) {
 	s.server = server
 	ts.Check(err)
 	ts.Check(server.Refresh(ctx))
+	look, err := seenFromService(ts)
+	ts.Check(err)
 	api := manage.New(manage.Options{Store: st, Accounts: server, Refresh: server.Refresh, Keep: server.KeepFailures, Now: s.clock, Log: slog.New(slog.DiscardHandler),
-		Version: "test", Rates: manage.Rates{Token: 1e6, TokenBurst: 1e6, Address: 1e6, AddressBurst: 1e6}})
+		Version: "test", Served: look, Rates: manage.Rates{Token: 1e6, TokenBurst: 1e6, Address: 1e6, AddressBurst: 1e6, Look: 1e6, LookBurst: 1e6}})
 	listener := httptest.NewServer(api)
 	ts.Defer(listener.Close)
 	ts.Setenv("APPROOV_SERVER", listener.URL)

@@ -36,7 +36,7 @@ type answer struct {
 // standInCommand starts a stand-in with the answers in a file, and has approov use it. A line of the file is a method,
 // a path with its query, a status and the body. A request that stands there several times is answered in that order,
 // and then like the last time. What does not stand there is answered with 500. SDKCONFIG stands for an SDK
-// configuration of the account test-account.
+// configuration of the account test-account, $NAME for a variable.
 func standInCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: standin FILE")
@@ -46,7 +46,7 @@ func standInCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if strings.Contains(text, "SDKCONFIG") {
 		text = strings.ReplaceAll(text, "SDKCONFIG", sdkConfig(ts))
 	}
-	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
+	for _, line := range strings.Split(strings.TrimSpace(os.Expand(text, ts.Getenv)), "\n") {
 		fields := strings.SplitN(line, " ", 4)
 		if len(fields) != 4 {
 			ts.Fatalf("%s: got the line %q, want METHOD PATH STATUS BODY", args[0], line)

@@ -33,6 +33,7 @@ type verb struct {
 	about   string // one line
 	actions []action
 	options []option
+	alone   func(*call) bool // whether a call does without the server, or connects by itself; nil: none does
 
 	operand  string   // what is acted on, in place of an action's value; empty: nothing
 	operands []option // the forms that it may have
@@ -46,12 +47,17 @@ func commonOptions() []option {
 // call is a command line that has been read.
 type call struct {
 	*console
-	action action
-	given  map[string]string // flags, by name
-	token  string            // the file that the management token is from; empty: the environment
-	api    *manageclient.Client
+	action    action
+	given     map[string]string // flags, by name
+	tokenFile string            // of the management token; empty: it is from the environment
+	operand   string            // empty unless the verb has one
+	api       *manageclient.Client
+}
 
-	operand string // empty unless the verb has one
+// open makes the client for the server that the flags name.
+func (c *call) open() (err error) {
+	c.api, err = c.connect(c.tokenFile, c.text("server"), c.text("ca"))
+	return err
 }
 
 // text is a flag's value; empty: it is not given.
@@ -93,12 +99,13 @@ func (c *console) perform(v verb, args []string) error {
 	if v.operand != "" && operand == "" {
 		return misuse{fmt.Errorf("%s: say what: approov %s [TOKEN] %s", v.name, v.name, v.operand)}
 	}
-	parsed.console, parsed.operand, parsed.token = c, operand, tokenFile
-	parsed.api, err = c.connect(tokenFile, parsed.text("server"), parsed.text("ca"))
-	if err != nil {
-		return err
+	parsed.console, parsed.operand, parsed.tokenFile = c, operand, tokenFile
+	if v.alone == nil || !v.alone(parsed) {
+		if err := parsed.open(); err != nil {
+			return err
+		}
+		defer parsed.api.Close()
 	}
-	defer parsed.api.Close()
 	err = parsed.action.do(parsed)
 	if _, says := errors.AsType[while](err); err != nil && !says {
 		err = while{err, "doing " + v.name + " -" + parsed.action.name}
@@ -318,55 +325,6 @@ func (o option) usage() string {
 	}
 	return "-" + o.name + " " + o.value
 }
-
-// help is what there is to say of a verb, on one screen.
-func (v verb) help() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "approov %s: %s\n\nUsage:\n", v.name, v.about)
-	for _, a := range v.actions {
-		b.WriteString(v.synopsis(a))
-	}
-	own := v.ownOptions()
-	width := 0
-	for _, o := range own {
-		width = max(width, len(o.usage()))
-	}
-	for _, o := range v.operands {
-		width = max(width, len(o.name))
-	}
-	if len(own)+len(v.operands) > 0 {
-		b.WriteString("\n")
-	}
-	for _, o := range v.operands {
-		fmt.Fprintf(&b, "  %-*s  %s\n", width, o.name, o.about)
-	}
-	for _, o := range own {
-		fmt.Fprintf(&b, "  %-*s  %s\n", width, o.usage(), o.about)
-	}
-	b.WriteString("\nTOKEN, -server, -ca, -json, -yes and -dryRun: see \"approov help\".\n")
-	return b.String()
-}
-
-// synopsis is an action as one types it.
-func (v verb) synopsis(a action) string {
-	line := strings.TrimRight(fmt.Sprintf("  approov %s [TOKEN] %s%s", v.name, v.operand, a.usage()), " ")
-	for _, o := range v.options {
-		more := " " + o.usage()
-		switch {
-		case slices.Contains(a.takes, o.name):
-			more = " [" + o.usage() + "]"
-		case !slices.Contains(a.needs, o.name):
-			continue
-		}
-		if last := line[strings.LastIndexByte(line, '\n')+1:]; len(last)+len(more) > screenWidth {
-			line += "\n       "
-		}
-		line += more
-	}
-	return line + "\n"
-}
-
-const screenWidth = 100 // columns, of help
 
 func dashed(names []string) []string {
 	var all []string

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/approovgate/approovgate/attestapi"
+	"github.com/approovgate/approovgate/internal/manageclient"
+	"github.com/approovgate/approovgate/pins"
+)
+
+// Many domains are looked at side by side, ten at a time, and told in their order. The server closes connections when
+// it has as many as can be expected, and not before.
+func TestLooksAreBoundedAndInOrder(t *testing.T) {
+	const many = 25
+	var now, most atomic.Int64
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() { // ends with the listener
+		var waiting []net.Conn
+		for left := many; ; {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			most.Store(max(most.Load(), now.Add(1)))
+			if waiting = append(waiting, connection); len(waiting) == min(left, maxLooks) {
+				left -= len(waiting)
+				now.Add(-int64(len(waiting)))
+				for _, one := range waiting {
+					_ = one.Close()
+				}
+				waiting = nil
+			}
+		}
+	}()
+	var all []attestapi.APIDomain
+	for i := range many {
+		all = append(all, attestapi.APIDomain{Domain: fmt.Sprintf("d%02d.example.com", i)})
+	}
+	c := &call{console: &console{now: time.Now}}
+	got := c.look(pins.Prober{Connect: listener.Addr().String()}, all)
+	if most.Load() != maxLooks {
+		t.Errorf("got %d looks at once, want %d", most.Load(), maxLooks)
+	}
+	for i, status := range got {
+		if status.Domain != all[i].Domain || status.State != attestapi.PinsUnreachable || strings.Contains(status.Detail, "within") {
+			t.Errorf("%s: got %v, want that the connection was closed", all[i].Domain, status)
+		}
+	}
+}
+
+// R129: what a check that could not be made is called.
+func TestWhatSaysNothingOfDomains(t *testing.T) {
+	refusal := func(code string) error {
+		return &manageclient.Refusal{Problem: attestapi.Problem{Status: 401, Code: code}}
+	}
+	for _, row := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"a token that was revoked", while{refusal(attestapi.CodeUnauthorized), "doing"}, true},
+		{"a token of another role", refusal(attestapi.CodeForbidden), true},
+		{"too many requests", refusal(attestapi.CodeRateLimited), true},
+		{"a service that is away", &manageclient.Unreachable{}, true},
+		{"a token that is none", badToken{fmt.Errorf("x")}, true},
+		{"no token", badToken{noToken{fmt.Errorf("x")}}, false},
+		{"a wrong command line", misuse{fmt.Errorf("x")}, false},
+		{"anything else", fmt.Errorf("x"), false},
+	} {
+		if got := saysNothingOfDomains(row.err); got != row.want {
+			t.Errorf("%s: got %v, want %v", row.name, got, row.want)
+		}
+	}
+}
+
+// What a server or a certificate says cannot steer a terminal, nor make one line two.
+func TestHostileTextIsMadeHarmless(t *testing.T) {
+	var out bytes.Buffer
+	c := &call{console: &console{stdout: &out, stderr: &out, now: time.Now, zone: time.UTC}, given: map[string]string{}}
+	hostile := "x\ngood.example.com matched pin y\x1b[2J"
+	c.showChecks([]attestapi.PinStatus{{Domain: hostile, State: attestapi.PinsMatched, Pin: hostile}, {Domain: "a", State: attestapi.PinsUntrusted, Detail: hostile}})
+	c.say("%s", c.statusText(attestapi.PinStatus{Domain: hostile, State: hostile, Detail: hostile}))
+	if err := c.showAll([]pins.Certificate{{Pin: "p", Subject: hostile}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(out.String(), "\n"); got != 5 || strings.Contains(out.String(), "\x1b") {
+		t.Errorf("got %d lines, %q, want 5 without an escape", got, out.String())
+	}
+}
+
+func TestDomainName(t *testing.T) {
+	for _, row := range []struct{ name, text, want string }{
+		{"a domain", "api.example.com", "api.example.com"},
+		{"capitals", "API.Example.COM", "api.example.com"},
+		{"one label", "localhost", "localhost"},
+		{"the longest label", strings.Repeat("a", 63) + ".example", strings.Repeat("a", 63) + ".example"},
+		{"a label that is too long", strings.Repeat("a", 64) + ".example", ""},
+		{"a name that is too long", strings.Repeat("a.", 127), ""},
+		{"nothing", "", ""},
+		{"a port", "api.example.com:443", ""},
+		{"a path", "api.example.com/v1", ""},
+		{"an underscore", "api_v1.example.com", ""},
+		{"a dot at its end", "api.example.com.", ""},
+		{"two dots", "api..example.com", ""},
+		{"a dash at the beginning", "-api.example.com", ""},
+		{"a dash at the end of a label", "api-.example.com", ""},
+		{"a wildcard", "*.example.com", ""},
+		{"a line end", "api.example.com\n", ""},
+		{"the Kelvin sign, which becomes a k", "\u212aelvin.example.com", ""},
+		{"IPv6", "::1", ""},
+	} {
+		got, err := domainName(row.text)
+		if got != row.want || (err == nil) != (row.want != "") {
+			t.Errorf("%s: got %q, %v, want %q", row.name, got, err, row.want)
+		}
+	}
+}
