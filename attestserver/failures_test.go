@@ -1,9 +1,13 @@
 package attestserver
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
@@ -146,6 +150,37 @@ func TestWhatIsKeptOfAFailure(t *testing.T) {
 		if !reflect.DeepEqual(all[0], want) {
 			t.Errorf("%s: got %+v, want %+v", row.name, all[0], want)
 		}
+	}
+}
+
+// flushed is a response that does something when it has been sent.
+type flushed struct {
+	*httptest.ResponseRecorder
+	then func()
+}
+
+func (f flushed) Flush() { f.ResponseRecorder.Flush(); f.then() }
+
+// The answer to an attestation that fails is on its way before anything is done that only failures have done.
+func TestAFailureIsAnsweredFirst(t *testing.T) {
+	r := newRig(t, nil)
+	q := r.genuine(r.nonce("acme", deviceA)).request
+	q.App.Measurement = "none"
+	body, err := json.Marshal(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := httptest.NewRequest(http.MethodPost, attestapi.PathAttest, bytes.NewReader(body))
+	request.Header.Set("Content-Type", "application/json")
+	sent := 0
+	r.ServeHTTP(flushed{httptest.NewRecorder(), func() {
+		sent++
+		if len(r.failures.taken) != 0 || r.log.Len() != 0 {
+			t.Error("got the failure noted or logged before the answer was sent")
+		}
+	}}, request)
+	if len(r.failures.waiting) != 1 || sent != 1 {
+		t.Errorf("got %d noted and %d answers sent, want one of each", len(r.failures.waiting), sent)
 	}
 }
 
