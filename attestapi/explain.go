@@ -50,7 +50,7 @@ type Explanation struct {
 // ExplainedFlag is a flag of an attestation that failed.
 type ExplainedFlag struct {
 	Code     string `json:"code"`             // one of the Flag constants
-	Rejected bool   `json:"rejected"`         // by the policy: without any such flag it would have passed
+	Rejected bool   `json:"rejected"`         // the policy does not put up with it
 	Detail   string `json:"detail,omitempty"` // what was found besides, for a program: one of the Nonce and Library constants
 	Text     string `json:"text"`             // what it means and what to do
 }

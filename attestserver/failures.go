@@ -26,12 +26,13 @@ const (
 // failures has failed attestations kept. It is safe for concurrent use.
 type failures struct {
 	store   Store
+	now     func() time.Time
 	dropped prometheus.Counter
 	log     *slog.Logger
 
 	mu      sync.Mutex // guards the fields below
-	waiting []store.Failure
-	taken   map[string]room // by account
+	waiting []noted
+	taken   map[string]room // by account, in this second
 
 	writing sync.Mutex // held by who writes; guards the fields below
 	batch   []store.Failure
@@ -63,24 +64,40 @@ func (f *failures) reserve(account string, proven bool) bool {
 }
 
 // note has a failure kept that reserve has a place for.
-func (f *failures) note(one store.Failure) {
+func (f *failures) note(one noted) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.waiting = append(f.waiting, one)
 }
 
-// run writes until ctx ends, and then what is left.
+// run writes until ctx ends, and then what is left. It also has the store forget.
 func (f *failures) run(ctx context.Context) {
-	tick := time.NewTicker(keepEvery)
-	defer tick.Stop()
+	keep, prune := time.NewTicker(keepEvery), time.NewTicker(pruneEvery)
+	defer keep.Stop()
+	defer prune.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			_ = f.write(context.WithoutCancel(ctx)) // it has logged why
+			_ = f.write(context.WithoutCancel(ctx)) // it has logged what is lost
 			return
-		case <-tick.C:
-			_ = f.write(ctx)
+		case <-keep.C:
+			if f.write(ctx) == nil { // else nothing more is taken in than has room while it lasts
+				f.mu.Lock()
+				f.taken = nil
+				f.mu.Unlock()
+			}
+		case <-prune.C:
+			f.prune(ctx)
 		}
+	}
+}
+
+// prune has the store forget failures that are old, or too many.
+func (f *failures) prune(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
+	if _, err := f.store.PruneFailures(ctx, f.now()); err != nil && ctx.Err() == nil {
+		f.log.Error("failed attestations could not be forgotten", slog.Any("error", err))
 	}
 }
 
@@ -91,8 +108,12 @@ func (f *failures) write(ctx context.Context) error {
 	defer f.writing.Unlock()
 	if len(f.batch) == 0 {
 		f.mu.Lock()
-		f.batch, f.waiting, f.taken = f.waiting, nil, nil
+		waiting := f.waiting
+		f.waiting = nil
 		f.mu.Unlock()
+		for _, one := range waiting {
+			f.batch = append(f.batch, one.complete())
+		}
 	}
 	if len(f.batch) == 0 {
 		return nil

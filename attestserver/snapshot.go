@@ -128,7 +128,6 @@ func (s *Server) Run(ctx context.Context) {
 			s.tellSkipped()
 		case <-prune.C:
 			s.prune(ctx)
-			s.pruneFailures(ctx)
 		}
 	}
 }
@@ -145,15 +144,6 @@ func (s *Server) prune(ctx context.Context) {
 		if err != nil || n < store.PruneBound || ctx.Err() != nil {
 			return
 		}
-	}
-}
-
-// pruneFailures has the store forget failed attestations that are old, or too many.
-func (s *Server) pruneFailures(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, storeTime)
-	defer cancel()
-	if _, err := s.o.Store.PruneFailures(ctx, s.o.Now()); err != nil {
-		s.log.Error("failed attestations could not be forgotten", slog.Any("error", err))
 	}
 }
 

@@ -34,6 +34,7 @@ var digest = sha256.Sum256([]byte("the app"))
 // which five are encrypted.
 type service struct {
 	*attestserver.Server
+	db          *sqlite.Store
 	t           testing.TB
 	key         []byte // of the account's library
 	library     string
@@ -77,7 +78,7 @@ func newService(t testing.TB) *service {
 	if err := db.Create(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
-	s := &service{t: t, key: library.Key.Bytes(), library: library.ID}
+	s := &service{t: t, db: db, key: library.Key.Bytes(), library: library.ID}
 	if s.fingerprint, err = issue.KeyFingerprint(a); err != nil {
 		t.Fatal(err)
 	}

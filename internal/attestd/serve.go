@@ -136,6 +136,7 @@ func (s *service) run(ctx context.Context) error {
 			stop()
 		}
 	}
+	_ = s.server.KeepFailures(context.WithoutCancel(ctx)) // of requests that were answered after the server was told to end
 	return failure
 }
 

@@ -117,6 +117,7 @@ func TestWhatOpenRefuses(t *testing.T) {
 	}{
 		"a newer database":             {t.Context(), folder("newer", newer("accounts.db")), "accounts.db: its schema has version 99, and this program knows versions up to 1: start the newer program"},
 		"newer nonces":                 {t.Context(), folder("nonces", newer("nonces.db")), "nonces.db: its schema has version 99"},
+		"newer failures":               {t.Context(), folder("failures", newer("failures.db")), "failures.db: its schema has version 99, and this program knows versions up to 1: start the newer program that has made it, or restore the backup from before; the file may be deleted"},
 		"a folder others may write to": {t.Context(), folder("open", func(path string) error { return os.Chmod(path, 0o770) }), "chmod 700"},
 		"what is no folder": {t.Context(), folder("file", func(path string) error {
 			return os.WriteFile(filepath.Join(path, "x"), nil, 0o600)

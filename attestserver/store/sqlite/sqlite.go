@@ -154,7 +154,7 @@ func (s *Store) open(ctx context.Context, folder string) error {
 		return fmt.Errorf("%s: %w", noncesFile, err)
 	}
 	if err := migrate(ctx, s.failures, "migrations/failures"); err != nil {
-		return fmt.Errorf("%s: %w", failuresFile, err)
+		return fmt.Errorf("%s: %w; the file may be deleted, nothing but approov explain needs it", failuresFile, err)
 	}
 	s.insert, err = s.nonces.PrepareContext(ctx, insertNonce)
 	if err != nil {
