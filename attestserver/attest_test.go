@@ -297,6 +297,8 @@ func TestClaimsAreCanonical(t *testing.T) {
 		{device: deviceA, exp: 1},
 		{device: deviceA, exp: 1_800_000_000, ip: "192.0.2.7"},
 		{device: deviceA, exp: 1_800_000_000, ip: "2001:db8::1", pay: token.Pay(nil)},
+		{device: deviceA, exp: 1_800_000_000, ip: "192.0.2.7", mskid: "AwMDAwMDAwMD", pay: token.Pay(nil)},
+		{device: deviceA, exp: 1_800_000_000, mskid: "AwMDAwMDAwMD", more: map[string]string{"m": "x"}},
 		{device: deviceA, exp: 1_800_000_000, anno: []string{"rooted"}},
 		{device: deviceA, exp: 1_800_000_000, anno: issue.Flags(), evidence: "hardware", ip: "192.0.2.7", pay: token.Pay([]byte("x"))},
 		{device: deviceA, exp: 1_800_000_000, evidence: "platform"},
