@@ -40,7 +40,7 @@ func newWorld(t *testing.T, db database) *world {
 	w := &world{s: startSecure(t, data, flags...)}
 	dir := t.TempDir()
 	for _, domain := range [][]string{{"api.example.com"}, {"vault.example.com", "-jwe"}} {
-		w.s.approov(t, append([]string{"api", "-add"}, domain...)...)
+		w.s.approov(t, append([]string{"api", "-pinType", "none", "-add"}, domain...)...)
 	}
 	w.app = filepath.Join(dir, "shop")
 	w.s.makeApp(t, w.app, "")
@@ -161,7 +161,7 @@ func TestKeysetDomains(t *testing.T) {
 	for _, alg := range []string{"ES256", "RS256"} {
 		domain := strings.ToLower(alg) + ".example.com"
 		w.s.approov(t, "keyset", "-add", alg, "-kid", "key-"+alg)
-		w.s.approov(t, "api", "-add", domain, "-keyID", "key-"+alg)
+		w.s.approov(t, "api", "-pinType", "none", "-add", domain, "-keyID", "key-"+alg)
 		d := w.other(t, w.app) // the running one learns of the domain with its next attestation
 		d.do("bind " + alg)
 		if a := d.do("fetch " + domain); a.Status != "SUCCESS" && a.Status != "UNKNOWN_URL" {
