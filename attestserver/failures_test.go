@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -320,4 +321,40 @@ func TestRunKeepsFailures(t *testing.T) {
 			t.Errorf("at the end: got %d kept, want %d", got, 1+maxProven)
 		}
 	})
+}
+
+// Under every policy, the account's or the device's, what fails is kept with the flags and the policy it failed by, and
+// what passes is not.
+func TestEveryPolicyAndFlagThatIsKept(t *testing.T) {
+	r := newRig(t, nil)
+	failed := 0
+	for _, rejection := range []account.Rejection{account.RejectDefault, account.RejectAllowXposed, account.RejectAllowRoot, account.RejectAllowRootAndJailbreak, account.RejectWhitelist, account.RejectBlacklist} {
+		for _, own := range []bool{false, true} {
+			policy := account.Policy{Rules: "default", Rejection: rejection, Annotation: account.AnnotateNone}
+			r.change(func(a *account.Account) {
+				a.Policy, a.Devices = policy, nil
+				if own {
+					a.Policy.Rejection, a.Devices = account.RejectAllowRoot, []account.Device{{ID: deviceA, Policy: policy}}
+				}
+			})
+			for _, flag := range attestapi.ReportedFlags() {
+				a := r.genuine(r.nonce("acme", deviceA))
+				a.request.Flags = []string{flag}
+				good, _ := r.verdict(r.send(a))
+				all := r.kept()
+				r.failures.taken = nil // it would be another second
+				name := fmt.Sprintf("%s under %s, own %v", flag, rejection, own)
+				if good != (len(all) == 0) {
+					t.Errorf("%s: got good %v and %d kept, want what fails kept", name, good, len(all))
+				} else if !good && (all[0].Found.Policy != policy.String() || all[0].Found.Own != own || !slices.Contains(all[0].Found.Flags, flag)) {
+					t.Errorf("%s: got %+v kept", name, all[0].Found)
+				} else if !good {
+					failed++
+				}
+			}
+		}
+	}
+	if failed < 50 {
+		t.Errorf("got %d that failed, want most of them", failed)
+	}
 }
