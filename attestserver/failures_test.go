@@ -266,15 +266,20 @@ func TestFailuresThatCannotBeWritten(t *testing.T) {
 	fail()
 	for range keepTries - 1 {
 		if err := r.KeepFailures(t.Context()); err == nil {
-			t.Fatal("got no error, want the store's")
+			t.Fatal("somebody asks: got no error, want the store's")
 		}
+		r.failures.tick(t.Context())
 		fail()
 	}
 	if got := len(r.failures.batch) + len(r.failures.waiting); got != keepTries {
 		t.Errorf("got %d in memory, want %d", got, keepTries)
 	}
-	if err := r.KeepFailures(t.Context()); err == nil || !strings.Contains(r.log.String(), "could not be kept") {
-		t.Errorf("the last try: got %v and the log %s, want the store's error and a line", err, r.log)
+	if strings.Contains(r.log.String(), "could not be kept") {
+		t.Errorf("got the log %s, want nothing given up yet", r.log)
+	}
+	r.failures.tick(t.Context())
+	if !strings.Contains(r.log.String(), "could not be kept") {
+		t.Errorf("the last try: got the log %s, want a line", r.log)
 	}
 	if got := testutil.ToFloat64(r.metrics.failuresDropped); got != 1 {
 		t.Errorf("got %v dropped, want the first one", got)
@@ -282,6 +287,17 @@ func TestFailuresThatCannotBeWritten(t *testing.T) {
 	r.store.refused = nil
 	if got := len(r.kept()); got != keepTries-1 {
 		t.Errorf("once the store is back: got %d kept, want the newer %d", got, keepTries-1)
+	}
+}
+
+// Who asks while the store hangs waits no longer than they want to.
+func TestAskingWhileTheStoreHangs(t *testing.T) {
+	r := newRig(t, nil)
+	r.failures.writing <- struct{}{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.KeepFailures(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
 }
 
