@@ -290,6 +290,23 @@ func TestFailuresThatCannotBeWritten(t *testing.T) {
 	}
 }
 
+// What was left and what came after it are written in one go.
+func TestFailuresThatWereLeft(t *testing.T) {
+	r := newRig(t, nil)
+	for _, store := range []error{errors.New("the disk is full"), nil} {
+		r.store.refused = store
+		a := r.genuine(r.nonce("acme", deviceA))
+		a.digest = digestOf("x")
+		r.send(a)
+		if err := r.KeepFailures(t.Context()); !errors.Is(err, store) {
+			t.Errorf("got %v, want %v", err, store)
+		}
+	}
+	if got := len(r.kept()); got != 2 {
+		t.Errorf("got %d kept, want 2", got)
+	}
+}
+
 // Who asks while the store hangs waits no longer than they want to.
 func TestAskingWhileTheStoreHangs(t *testing.T) {
 	r := newRig(t, nil)
