@@ -122,7 +122,7 @@ func New(o Options) (*Server, error) {
 	if s.metrics, err = newMetrics(s); err != nil {
 		return nil, err
 	}
-	s.failures = &failures{store: o.Store, now: o.Now, dropped: s.metrics.failuresDropped, log: o.Log}
+	s.failures = &failures{store: o.Store, now: o.Now, dropped: s.metrics.failuresDropped, log: o.Log, writing: make(chan struct{}, 1)}
 	s.routes = map[string]route{
 		attestapi.PathChallenge: {http.MethodPost, s.challenge},
 		attestapi.PathAttest:    {http.MethodPost, s.attest},

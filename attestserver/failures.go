@@ -34,9 +34,10 @@ type failures struct {
 	waiting []noted
 	taken   map[string]room // by account, in this second
 
-	writing sync.Mutex // held by who writes; guards the fields below
-	batch   []store.Failure
-	tries   int
+	writing chan struct{}   // holds one while somebody writes, who has the field below
+	batch   []store.Failure // could not be written yet
+
+	tries int // of the batch; run's own
 }
 
 // room is how many places an account has taken.
@@ -78,14 +79,12 @@ func (f *failures) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			_ = f.write(context.WithoutCancel(ctx)) // it has logged what is lost
+			if err := f.write(context.WithoutCancel(ctx)); err != nil {
+				f.giveUp(err)
+			}
 			return
 		case <-keep.C:
-			if f.write(ctx) == nil { // else nothing more is taken in than has room while it lasts
-				f.mu.Lock()
-				f.taken = nil
-				f.mu.Unlock()
-			}
+			f.tick(ctx)
 		case <-prune.C:
 			f.prune(ctx)
 		}
@@ -101,36 +100,67 @@ func (f *failures) prune(ctx context.Context) {
 	}
 }
 
-// write writes what waits. A batch that cannot be written is tried again, while what comes meanwhile waits; after
-// keepTries it is dropped for the newer ones.
-func (f *failures) write(ctx context.Context) error {
-	f.writing.Lock()
-	defer f.writing.Unlock()
-	if len(f.batch) == 0 {
+// tick is what is done every second. A batch that cannot be written is tried again, while what comes meanwhile waits
+// and no more is taken in than has room; after keepTries it is dropped for the newer ones.
+func (f *failures) tick(ctx context.Context) {
+	err := f.write(ctx)
+	if err == nil {
+		f.tries = 0
 		f.mu.Lock()
-		waiting := f.waiting
-		f.waiting = nil
+		f.taken = nil
 		f.mu.Unlock()
-		for _, one := range waiting {
-			f.batch = append(f.batch, one.complete())
-		}
+		return
 	}
-	if len(f.batch) == 0 {
-		return nil
+	if f.tries++; f.tries < keepTries {
+		return
 	}
+	f.tries = 0
+	f.giveUp(err)
+}
+
+// giveUp drops the batch that could not be written.
+func (f *failures) giveUp(err error) {
+	f.writing <- struct{}{} // write holds it for keepTime at most
+	defer func() { <-f.writing }()
+	if len(f.batch) == 0 { // somebody who asked has had it written
+		return
+	}
+	f.log.Error("failed attestations could not be kept; they cannot be explained", slog.Int("attestations", len(f.batch)), slog.Any("error", err))
+	f.dropped.Add(float64(len(f.batch)))
+	f.batch = nil
+}
+
+// write writes what waits, or the batch that could not be written before.
+func (f *failures) write(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTime)
 	defer cancel()
-	err := f.store.KeepFailures(ctx, f.batch)
-	if err == nil {
-		f.batch, f.tries = nil, 0
-		return nil
+	select {
+	case f.writing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	if f.tries++; f.tries >= keepTries {
-		f.log.Error("failed attestations could not be kept; they cannot be explained", slog.Int("attestations", len(f.batch)), slog.Any("error", err))
-		f.dropped.Add(float64(len(f.batch)))
-		f.batch, f.tries = nil, 0
+	defer func() { <-f.writing }()
+	for { // a batch that was left, and then what waits, of which there is a bounded number in a second
+		if len(f.batch) == 0 && !f.take() {
+			return nil
+		}
+		if err := f.store.KeepFailures(ctx, f.batch); err != nil {
+			return err
+		}
+		f.batch = nil
 	}
-	return err
+}
+
+// take makes a batch of what waits, if anything does.
+func (f *failures) take() bool {
+	f.mu.Lock()
+	waiting := f.waiting
+	f.waiting = nil
+	f.mu.Unlock()
+	for _, one := range waiting {
+		f.batch = append(f.batch, one.complete())
+	}
+	return len(f.batch) > 0
 }
 
 // KeepFailures writes the failed attestations that wait for it, up to a second old, so that they can be asked for.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -265,15 +266,20 @@ func TestFailuresThatCannotBeWritten(t *testing.T) {
 	fail()
 	for range keepTries - 1 {
 		if err := r.KeepFailures(t.Context()); err == nil {
-			t.Fatal("got no error, want the store's")
+			t.Fatal("somebody asks: got no error, want the store's")
 		}
+		r.failures.tick(t.Context())
 		fail()
 	}
 	if got := len(r.failures.batch) + len(r.failures.waiting); got != keepTries {
 		t.Errorf("got %d in memory, want %d", got, keepTries)
 	}
-	if err := r.KeepFailures(t.Context()); err == nil || !strings.Contains(r.log.String(), "could not be kept") {
-		t.Errorf("the last try: got %v and the log %s, want the store's error and a line", err, r.log)
+	if strings.Contains(r.log.String(), "could not be kept") {
+		t.Errorf("got the log %s, want nothing given up yet", r.log)
+	}
+	r.failures.tick(t.Context())
+	if !strings.Contains(r.log.String(), "could not be kept") {
+		t.Errorf("the last try: got the log %s, want a line", r.log)
 	}
 	if got := testutil.ToFloat64(r.metrics.failuresDropped); got != 1 {
 		t.Errorf("got %v dropped, want the first one", got)
@@ -281,6 +287,34 @@ func TestFailuresThatCannotBeWritten(t *testing.T) {
 	r.store.refused = nil
 	if got := len(r.kept()); got != keepTries-1 {
 		t.Errorf("once the store is back: got %d kept, want the newer %d", got, keepTries-1)
+	}
+}
+
+// What was left and what came after it are written in one go.
+func TestFailuresThatWereLeft(t *testing.T) {
+	r := newRig(t, nil)
+	for _, store := range []error{errors.New("the disk is full"), nil} {
+		r.store.refused = store
+		a := r.genuine(r.nonce("acme", deviceA))
+		a.digest = digestOf("x")
+		r.send(a)
+		if err := r.KeepFailures(t.Context()); !errors.Is(err, store) {
+			t.Errorf("got %v, want %v", err, store)
+		}
+	}
+	if got := len(r.kept()); got != 2 {
+		t.Errorf("got %d kept, want 2", got)
+	}
+}
+
+// Who asks while the store hangs waits no longer than they want to.
+func TestAskingWhileTheStoreHangs(t *testing.T) {
+	r := newRig(t, nil)
+	r.failures.writing <- struct{}{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.KeepFailures(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
 }
 
@@ -320,4 +354,40 @@ func TestRunKeepsFailures(t *testing.T) {
 			t.Errorf("at the end: got %d kept, want %d", got, 1+maxProven)
 		}
 	})
+}
+
+// Under every policy, the account's or the device's, what fails is kept with the flags and the policy it failed by, and
+// what passes is not.
+func TestEveryPolicyAndFlagThatIsKept(t *testing.T) {
+	r := newRig(t, nil)
+	failed := 0
+	for _, rejection := range []account.Rejection{account.RejectDefault, account.RejectAllowXposed, account.RejectAllowRoot, account.RejectAllowRootAndJailbreak, account.RejectWhitelist, account.RejectBlacklist} {
+		for _, own := range []bool{false, true} {
+			policy := account.Policy{Rules: "default", Rejection: rejection, Annotation: account.AnnotateNone}
+			r.change(func(a *account.Account) {
+				a.Policy, a.Devices = policy, nil
+				if own {
+					a.Policy.Rejection, a.Devices = account.RejectAllowRoot, []account.Device{{ID: deviceA, Policy: policy}}
+				}
+			})
+			for _, flag := range attestapi.ReportedFlags() {
+				a := r.genuine(r.nonce("acme", deviceA))
+				a.request.Flags = []string{flag}
+				good, _ := r.verdict(r.send(a))
+				all := r.kept()
+				r.failures.taken = nil // it would be another second
+				name := fmt.Sprintf("%s under %s, own %v", flag, rejection, own)
+				if good != (len(all) == 0) {
+					t.Errorf("%s: got good %v and %d kept, want what fails kept", name, good, len(all))
+				} else if !good && (all[0].Found.Policy != policy.String() || all[0].Found.Own != own || !slices.Contains(all[0].Found.Flags, flag)) {
+					t.Errorf("%s: got %+v kept", name, all[0].Found)
+				} else if !good {
+					failed++
+				}
+			}
+		}
+	}
+	if failed < 50 {
+		t.Errorf("got %d that failed, want most of them", failed)
+	}
 }

@@ -71,7 +71,8 @@ func unknown(acc *account.Account, in *explain) string {
 	const why = "it passed, it failed more than %d days or %d failures ago, so many failed in that second that it was not kept, or it never reached this service"
 	text := fmt.Sprintf(why, int(store.FailureAge.Hours()/24), store.MaxFailures)
 	if in.Request != "" {
-		return fmt.Sprintf("no failed attestation with the request ID %s is known: %s; requests for a nonce alone and those of approov have IDs too, which are not explained", in.Request, text)
+		return fmt.Sprintf("no failed attestation with the request ID %s is known: %s; a request that was answered with an error has that for an explanation, "+
+			"and those for a nonce alone and of approov have IDs too", in.Request, text)
 	}
 	state, whose := deviceState(acc, in.DeviceID), "the account's"
 	if state.Own {

@@ -13,8 +13,8 @@ import (
 	"github.com/approovgate/approovgate/attestserver/store"
 )
 
-// Bench measures a dialect upon an empty database: nonces from 64 goroutines, changes to an account at its bounds, and
-// reading ten of those.
+// Bench measures a dialect upon an empty database: nonces from 64 goroutines, changes to an account at its bounds,
+// reading ten of those, and keeping failures.
 func Bench(b *testing.B, make func(b *testing.B) store.Store) {
 	b.Run("Consume", func(b *testing.B) { benchConsume(b, make(b), false) })
 	b.Run("ConsumeWhileChanging", func(b *testing.B) { benchConsume(b, make(b), true) })
@@ -38,6 +38,16 @@ func Bench(b *testing.B, make func(b *testing.B) store.Store) {
 			if all, _, err := s.Accounts(b.Context()); err != nil || len(all) != 10 {
 				b.Fatal(len(all), err)
 			}
+		}
+	})
+	b.Run("KeepFailures", func(b *testing.B) { // 1,000 at once, the most that a server keeps in a second
+		s := make(b)
+		var some []store.Failure
+		for n := range 1000 {
+			some = append(some, failure("acme", n, true))
+		}
+		for b.Loop() {
+			keep(b, s, some...)
 		}
 	})
 	b.Run("Generation", func(b *testing.B) {
