@@ -43,10 +43,10 @@ func commonOptions() []option {
 // call is a command line that has been read.
 type call struct {
 	*console
-	action action
-	given  map[string]string // flags, by name
-	token  string            // the file that the management token is from; empty: the environment
-	api    *manageclient.Client
+	action    action
+	given     map[string]string // flags, by name
+	tokenFile string            // of the management token; empty: none is named
+	api       *manageclient.Client
 }
 
 // text is a flag's value; empty: it is not given.
@@ -86,7 +86,7 @@ func (c *console) perform(v verb, args []string) error {
 	if err != nil {
 		return misuse{err}
 	}
-	parsed.console, parsed.token = c, tokenFile
+	parsed.console, parsed.tokenFile = c, tokenFile
 	parsed.api, err = c.connect(tokenFile, parsed.text("server"), parsed.text("ca"))
 	if err != nil {
 		return err

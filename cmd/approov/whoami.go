@@ -25,8 +25,8 @@ func (c *call) whoami() error {
 	c.say("account %s, version %s, at %s (%s)", info.Account, strconv.FormatInt(info.Version, 10), c.api.Server(), info.Server)
 	c.say("%s, %s, expires %s, %s", holder(info.Email, info.Name), info.Role, c.timeText(info.Expires), info.TokenID)
 	from := "$" + tokenEnv
-	if c.token != "" {
-		from = c.token
+	if c.tokenFile != "" {
+		from = c.tokenFile
 	}
 	c.say("management token from %s: %s", from, mayDo(info.Role))
 	c.say("this tool is approov %s; who changed what: approov audit", version())
