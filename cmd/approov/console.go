@@ -28,7 +28,9 @@ type console struct {
 
 func newConsole(stdin *os.File, stdout, stderr io.Writer) *console {
 	c := &console{stdin: stdin, stdout: stdout, stderr: stderr, zone: time.Local, now: time.Now, getenv: os.Getenv}
-	c.terminal = isTerminal(stdin)
+	if info, err := stdin.Stat(); err == nil {
+		c.terminal = info.Mode()&os.ModeCharDevice != 0
+	}
 	c.redraws = redraws(stderr, c.getenv)
 	return c
 }

@@ -38,13 +38,13 @@ func TestScripts(t *testing.T) {
 			"service": serviceCommand,
 			"advance": advanceCommand,
 			"keep":    keepCommand,
+			"json":    jsonCommand,
 			"asked":   askedCommand,
 			"app":     appCommand,
 			"mode":    modeCommand,
 			"exits":   exitsCommand,
 			"tls":     tlsCommand,
 			"ending":  endingCommand,
-			"json":    jsonCommand,
 		},
 	})
 }

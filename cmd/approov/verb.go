@@ -74,9 +74,9 @@ func (c *console) perform(v verb, args []string) error {
 	tokenFile := ""
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		tokenFile, args = args[0], args[1:]
-		if err := v.undashed(tokenFile); err != nil {
-			return err
-		}
+	}
+	if err := v.undashed(tokenFile); err != nil {
+		return err
 	}
 	parsed, err := v.parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -281,7 +281,7 @@ func (v verb) help() string {
 	for _, a := range v.actions {
 		b.WriteString(v.synopsis(a))
 	}
-	own := v.ownOptions()
+	own := v.allOptions()[:len(v.allOptions())-len(commonOptions())]
 	width := 0
 	for _, o := range own {
 		width = max(width, len(o.usage()))
