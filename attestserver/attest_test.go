@@ -173,35 +173,37 @@ func TestGoodAndFailedAnswersLookTheSame(t *testing.T) {
 		}
 		return string(text)
 	}
-	r := newRig(t, messageSigning)
-	good := r.genuine(r.nonce("acme", deviceA))
-	good.request.Pay = pay
-	first := r.send(good)
-	if good, _ := r.verdict(first); !good {
-		t.Fatal("got tokens that do not verify, want good ones")
-	}
-	want := shape(first)
-	for _, row := range []struct {
-		name string
-		edit func(a *attempt)
-	}{
-		{"another good one", func(*attempt) {}},
-		{"not registered", func(a *attempt) { a.digest = digestOf("x") }},
-		{"another package", func(a *attempt) { a.request.App.Package = "a" }},
-		{"a wrong MAC", func(a *attempt) { a.key = []byte("x") }},
-		{"a used nonce", func(a *attempt) { a.request.Nonce = good.request.Nonce }},
-		{"no nonce", func(a *attempt) { a.request.Nonce = "" }},
-		{"a library that is not there", func(a *attempt) { a.request.Library.ID = "9999" }},
-		{"another configuration's key", func(a *attempt) { a.request.ConfigKey = "x" }},
-		{"a debugger", func(a *attempt) { a.request.Flags = []string{"debug"} }},
-		{"an emulator", func(a *attempt) { a.request.Flags = []string{"emulator"} }},
-		{"a rooted device, but for how long its tokens live", func(a *attempt) { a.request.Flags = []string{"rooted"} }},
-	} {
-		a := r.genuine(r.nonce("acme", deviceA))
-		a.request.Pay = pay
-		row.edit(&a)
-		if got := shape(r.send(a)); got != want {
-			t.Errorf("%s: got an answer of another shape:\n%s\nwant\n%s", row.name, got, want)
+	for _, with := range []func(*Options, *account.Account){nil, messageSigning} {
+		r := newRig(t, with)
+		good := r.genuine(r.nonce("acme", deviceA))
+		good.request.Pay = pay
+		first := r.send(good)
+		if good, _ := r.verdict(first); !good {
+			t.Fatal("got tokens that do not verify, want good ones")
+		}
+		want := shape(first)
+		for _, row := range []struct {
+			name string
+			edit func(a *attempt)
+		}{
+			{"another good one", func(*attempt) {}},
+			{"not registered", func(a *attempt) { a.digest = digestOf("x") }},
+			{"another package", func(a *attempt) { a.request.App.Package = "a" }},
+			{"a wrong MAC", func(a *attempt) { a.key = []byte("x") }},
+			{"a used nonce", func(a *attempt) { a.request.Nonce = good.request.Nonce }},
+			{"no nonce", func(a *attempt) { a.request.Nonce = "" }},
+			{"a library that is not there", func(a *attempt) { a.request.Library.ID = "9999" }},
+			{"another configuration's key", func(a *attempt) { a.request.ConfigKey = "x" }},
+			{"a debugger", func(a *attempt) { a.request.Flags = []string{"debug"} }},
+			{"an emulator", func(a *attempt) { a.request.Flags = []string{"emulator"} }},
+			{"a rooted device, but for how long its tokens live", func(a *attempt) { a.request.Flags = []string{"rooted"} }},
+		} {
+			a := r.genuine(r.nonce("acme", deviceA))
+			a.request.Pay = pay
+			row.edit(&a)
+			if got := shape(r.send(a)); got != want {
+				t.Errorf("%s: got an answer of another shape:\n%s\nwant\n%s", row.name, got, want)
+			}
 		}
 	}
 }

@@ -39,7 +39,7 @@ func choices(o option) []string {
 func closedSets() map[string][]string {
 	return map[string][]string{
 		"-pinMode MODE":                      {"pin", "unpin", "block", "blockAll"},
-		"-pinType TYPE":                      {"local", "remote", "explicit", "none"},
+		"-pinType TYPE":                      {"leaf", "local", "remote", "explicit", "none"},
 		"-type TYPE":                         {"valid", "invalid", "failover"},
 		"-setMode MODE":                      {"bypass", "log", "enforce", "resume"},
 		"-add ALG":                           {"ES256", "RS256"},
@@ -80,7 +80,7 @@ func (v verb) offered(a *action) []option {
 			own = append(own, named.option)
 		}
 	}
-	return slices.Concat(own, explained())
+	return slices.Concat(own, everyOption())
 }
 
 // named are the actions that a flag asks for.
@@ -88,8 +88,8 @@ func (v verb) named() []action {
 	return slices.DeleteFunc(slices.Clone(v.actions), func(a action) bool { return a.name == "" })
 }
 
-// explained are the options of every verb, with what usageTail says of them.
-func explained() []option {
+// everyOption are the options of every verb, with what usageTail says of them.
+func everyOption() []option {
 	all := commonOptions()
 	for i, o := range all {
 		_, about, _ := strings.Cut(usageTail, "\n  "+o.usage()+" ")

@@ -84,7 +84,7 @@ func bashCompletion(w io.Writer) {
 			fmt.Fprintf(w, "    '%s '*) ((COMP_CWORD == 2)) && _approov_words '%s'; return ;;\n", v.name, strings.Join(words, " "))
 		}
 	}
-	for _, o := range explained() {
+	for _, o := range everyOption() {
 		bashValue(w, "*", o)
 	}
 	for _, v := range verbs() {

@@ -66,7 +66,7 @@ func fishCompletion(w io.Writer) {
 			fishFlag(w, when+"; and not __approov_before "+o.name, o)
 		}
 	}
-	for _, o := range explained() {
+	for _, o := range everyOption() {
 		fishFlag(w, "__approov_verb "+every+"; and not __approov_before "+o.name, o)
 	}
 }

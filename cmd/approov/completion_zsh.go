@@ -73,7 +73,7 @@ func zshCompletion(w io.Writer) {
 			fmt.Fprintf(w, "    (%s*) ((CURRENT == 3)) && compadd %s; return ;;\n", quoted(v.name+" "), strings.Join(words, " "))
 		}
 	}
-	for _, o := range explained() {
+	for _, o := range everyOption() {
 		zshValue(w, "*", o)
 	}
 	for _, v := range verbs() {

@@ -18,17 +18,19 @@ import (
 type console struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	terminal       bool // whether standard input is one
+	terminal       bool           // whether standard input is one
+	zone           *time.Location // in which times are shown
+	now            func() time.Time
+	getenv         func(string) string
 	redraws        bool // whether standard error can show progress
 	inJSON         bool // whether errors are printed as JSON
-	now            func() time.Time
-	zone           *time.Location // in which times are shown
-	getenv         func(string) string
 }
 
 func newConsole(stdin *os.File, stdout, stderr io.Writer) *console {
 	c := &console{stdin: stdin, stdout: stdout, stderr: stderr, zone: time.Local, now: time.Now, getenv: os.Getenv}
-	c.terminal = isTerminal(stdin)
+	if info, err := stdin.Stat(); err == nil {
+		c.terminal = info.Mode()&os.ModeCharDevice != 0
+	}
 	c.redraws = redraws(stderr, c.getenv)
 	return c
 }

@@ -48,7 +48,7 @@ func reference() string {
 		b.WriteString("\n")
 	}
 	b.WriteString("\nOf every verb, all **ours**:\n\n")
-	flags(verb{}, explained(), func(string) bool { return false })
+	flags(verb{}, everyOption(), func(string) bool { return false })
 	for _, v := range verbs() {
 		manual, known := ofTheManual()[v.name]
 		ours := ""

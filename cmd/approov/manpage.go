@@ -115,7 +115,7 @@ func manualPage() string {
 	var b strings.Builder
 	b.WriteString(manHead)
 	b.WriteString(".Pp\nThe flags of every verb:\n.Bl -tag -width Ds\n")
-	for _, o := range explained() {
+	for _, o := range everyOption() {
 		manFlag(&b, o)
 	}
 	b.WriteString(".El\n.Sh VERBS\n")

@@ -10,8 +10,11 @@ import (
 )
 
 // wrongOrder says what is wrong with a command line that does not begin with a verb, if another word of it is one. It
-// repeats nothing of what stands in the verb's place, which may be a token.
+// repeats nothing of what stands in the verb's place, which may be a token. A mistyped verb is in the right place.
 func wrongOrder(args []string) error {
+	if didYouMean(args[0], verbNames(append(verbs(), local()...))) != "" {
+		return nil
+	}
 	at := slices.IndexFunc(args, func(word string) bool { return slices.Contains(verbNames(verbs()), word) })
 	switch {
 	case at > 0:

@@ -61,13 +61,11 @@ func redraws(w io.Writer, getenv func(string) string) bool {
 		return false
 	}
 	file, ok := w.(*os.File)
-	return ok && isTerminal(file)
-}
-
-// isTerminal also takes /dev/null for one, to which nobody minds writing.
-func isTerminal(file *os.File) bool {
+	if !ok {
+		return false
+	}
 	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 // /dev/null is one, too, to which nobody minds writing
 }
 
 // told is a reader that tells how far it has come.
