@@ -44,20 +44,42 @@ func (p Prober) Chain(ctx context.Context, domain string) (Chain, error) {
 	if address == "" {
 		address = net.JoinHostPort(domain, port)
 	}
-	// Verified below: the handshake is to succeed also with a chain that is not trusted.
-	dialer := tls.Dialer{
-		NetDialer: &net.Dialer{Control: p.control},
-		Config:    &tls.Config{ServerName: domain, InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}}, //nolint:gosec // see above
-	}
-	connection, err := dialer.DialContext(limited, "tcp", address)
+	served, err := p.handshake(limited, domain, address)
 	if err != nil {
 		if ctx.Err() == nil && timedOut(err) {
 			err = reworded{fmt.Sprintf("no answer within %v", timeout), err}
 		}
 		return Chain{}, fmt.Errorf("%s cannot be reached: %w", domain, plainly(err))
 	}
-	defer func() { _ = connection.Close() }() // nothing was written to it
-	return p.chain(domain, connection.(*tls.Conn).ConnectionState().PeerCertificates)
+	return p.chain(domain, served)
+}
+
+// handshake is what a server sends. Whether it is trusted is for chain to say: the handshake is to succeed in any case.
+// A server that wants a certificate of its clients ends it, in TLS 1.2, when it gets none; by then it has proven that
+// it has the key of its own, and that is all that is asked of it.
+func (p Prober) handshake(ctx context.Context, domain, address string) (served []*x509.Certificate, err error) {
+	proven := false
+	dialer := tls.Dialer{
+		NetDialer: &net.Dialer{Control: p.control},
+		Config: &tls.Config{ServerName: domain, InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}, //nolint:gosec // see above
+			VerifyConnection: func(s tls.ConnectionState) error {
+				served = s.PeerCertificates
+				return nil
+			},
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				proven = true // it is asked for after the server's signature has been verified (RFC 5246 §7.3)
+				return &tls.Certificate{}, nil
+			}},
+	}
+	connection, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		if proven {
+			return served, nil
+		}
+		return nil, err
+	}
+	_ = connection.Close() // nothing was written to it
+	return served, nil
 }
 
 func timedOut(err error) bool {

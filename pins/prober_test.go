@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/elliptic"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"io"
@@ -231,6 +232,35 @@ func TestChainEndsWithItsContext(t *testing.T) {
 		_, err := Prober{Connect: address}.Chain(ctx, "api.example.com")
 		if err == nil || strings.Contains(err.Error(), "within") {
 			t.Errorf("%v: got %v, want an error that does not blame the server's time", ctx.Err(), err)
+		}
+	}
+}
+
+// A server that wants a certificate of its clients is no server that cannot be reached.
+func TestServersThatAskForACertificate(t *testing.T) {
+	root := ca(t, nil, ec(t, elliptic.P256()), subjectOf(part{commonName, "Root"}), farAway)
+	own := leaf(t, root, ec(t, elliptic.P256()))
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		config := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{own.Raw}, PrivateKey: own.key}}, ClientAuth: tls.RequireAnyClientCert,
+			MinVersion: version, MaxVersion: version}
+		address := listening(t, "127.0.0.1:0", func(c net.Conn) { _ = tls.Server(c, config).HandshakeContext(context.Background()) })
+		chain, err := Prober{Connect: address, Roots: pool(root)}.Chain(t.Context(), "api.example.com")
+		if err != nil || chain.Problem != nil || chain.Leaf().Pin != Of(own.Certificate).Pin {
+			t.Errorf("%s: got %v, %v, want the leaf's pin", tls.VersionName(version), err, chain.Problem)
+		}
+	}
+}
+
+// Whoever shows a certificate must have its key, also if it asks for one in turn.
+func TestServersWithoutTheKeyOfTheirCertificate(t *testing.T) {
+	root := ca(t, nil, ec(t, elliptic.P256()), subjectOf(part{commonName, "Root"}), farAway)
+	others := leaf(t, root, ec(t, elliptic.P256()))
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		config := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{others.Raw}, PrivateKey: ec(t, elliptic.P256())}}, ClientAuth: tls.RequireAnyClientCert,
+			MinVersion: version, MaxVersion: version}
+		address := listening(t, "127.0.0.1:0", func(c net.Conn) { _ = tls.Server(c, config).HandshakeContext(context.Background()) })
+		if chain, err := (Prober{Connect: address, Roots: pool(root)}).Chain(t.Context(), "api.example.com"); err == nil {
+			t.Errorf("%s: got %v, want an error", tls.VersionName(version), chain.Certificates)
 		}
 	}
 }
