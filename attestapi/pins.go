@@ -31,7 +31,7 @@ type PinStatus struct {
 	Pin     string    `json:"pin,omitempty"`    // the one that matched
 	Leaf    string    `json:"leaf,omitempty"`   // the pin of the leaf that was served
 	Expires time.Time `json:"expires,omitzero"` // the served certificate's that ends first
-	Detail  string    `json:"detail,omitempty"` // what is wrong
+	Detail  string    `json:"detail,omitempty"` // what is wrong, or why the last look failed if that has not changed the state yet
 	Since   time.Time `json:"since,omitzero"`   // when it came into this state
 	Checked time.Time `json:"checked,omitzero"` // when it was looked at last
 }

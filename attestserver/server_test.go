@@ -33,8 +33,8 @@ func TestBeforeTheAccountsAreRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &rig{Server: s, t: t}
-	if s.Ready() == nil {
-		t.Error("got ready, want not")
+	if s.Ready() == nil || s.Accounts() != nil {
+		t.Errorf("got ready %v and accounts %v, want neither", s.Ready(), s.Accounts())
 	}
 	for _, path := range []string{attestapi.PathChallenge, attestapi.PathAttest, attestapi.PathConfig} {
 		w := r.post(path, map[string]any{"v": 1, "account": "acme", "did": deviceA})
@@ -60,6 +60,9 @@ func TestADatabaseThatHasGone(t *testing.T) {
 	}
 	if err := r.Refresh(context.Background()); err == nil {
 		t.Error("reading the accounts: got no error")
+	}
+	if len(r.Accounts()) != 2 {
+		t.Errorf("got %d accounts, want the two that were read before", len(r.Accounts()))
 	}
 	if r.Account("acme") == nil || r.Ready() == nil {
 		t.Errorf("got account %v and ready %v, want what was read before, and not ready", r.Account("acme"), r.Ready())

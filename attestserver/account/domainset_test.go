@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -118,4 +119,47 @@ func TestListsOfDomainsThatAreRefused(t *testing.T) {
 		{name: "as many as there may be", do: set(admin, many(25)...), log: "domain.remove shapes.example"},
 		{name: "the demonstration domain, when it is not there, with a key", do: set(admin, account.Domain{Name: a.DemoDomain, KeyID: "k1"}), code: "invalid", part: "secret of its own"},
 	})
+}
+
+// Replacing all domains leaves what removing, adding and changing them one by one does; chance makes the lists.
+func TestReplacingIsOneByOne(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	some := func() (all []account.Domain) {
+		for i := range 5 {
+			if random.IntN(2) == 0 {
+				continue
+			}
+			d := account.Domain{Name: fmt.Sprintf("d%d.example", i), Format: []account.Format{account.JWS, account.JWE, account.None}[random.IntN(3)]}
+			for p := range random.IntN(3) {
+				d.Pins = append(d.Pins, pin(byte(10*p+random.IntN(2))))
+			}
+			all = append(all, d)
+		}
+		random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		return all
+	}
+	a, admin, _ := fresh(t)
+	for round := range 500 {
+		wanted, apart := some(), a.Clone()
+		for _, d := range a.Domains {
+			if !slices.ContainsFunc(wanted, func(w account.Domain) bool { return w.Name == d.Name }) {
+				if err := apart.RemoveDomain(admin, noon, d.Name); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for _, d := range wanted {
+			if err := apart.AddDomain(admin, noon, d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := a.ConfigVersion
+		if _, err := a.SetDomains(admin, noon, wanted); err != nil {
+			t.Fatal(err)
+		}
+		if fmt.Sprint(a.Domains) != fmt.Sprint(apart.Domains) || (a.ConfigVersion > before) != (apart.ConfigVersion > before) || len(a.Entries) != len(apart.Entries) {
+			t.Fatalf("round %d: got %+v, version %d and %d entries, want %+v, %d and %d", round,
+				a.Domains, a.ConfigVersion, len(a.Entries), apart.Domains, apart.ConfigVersion, len(apart.Entries))
+		}
+	}
 }

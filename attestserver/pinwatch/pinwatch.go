@@ -28,9 +28,9 @@ import (
 // The bounds and the rhythm of looking. A look takes Looker.Timeout at most, so the domains of an account that all
 // hang hold up those behind them for 25/4 of it, and nobody else's.
 const (
-	maxLooks        = 16 // at once
-	maxAccountLooks = 4  // at once at domains of one account
-	adoptEvery      = time.Second
+	maxLooks        = 16              // at once
+	maxAccountLooks = 4               // at once at domains of one account
+	adoptEvery      = 3 * time.Second // is seen what domains there are: what changes more often is not looked at more often
 	spread          = 5 * time.Second // over which the first looks after a start are spread
 	retryAfter      = time.Minute     // after a look that failed, to tell an outage from a moment's
 	failures        = 2               // looks that fail one after another until a domain counts as unreachable
@@ -92,7 +92,7 @@ func New(o Options) (*Watcher, error) {
 	return w, nil
 }
 
-// Run looks at the domains until ctx ends: at each at its time, and at once at one that is new or has other pins. It
+// Run looks at the domains until ctx ends: at each at its time, and soon at one that is new or has other pins. It
 // returns when all that it has begun has ended.
 func (w *Watcher) Run(ctx context.Context) {
 	var begun sync.WaitGroup
@@ -228,14 +228,22 @@ func (w *Watcher) note(ctx context.Context, x *watched, chain pins.Chain, err er
 	return messages
 }
 
-// tell logs a message and has it sent. A domain that is found in order for the first time is nothing to tell.
+// tell logs a message and has it sent.
 func (w *Watcher) tell(ctx context.Context, m attestapi.PinMessage) {
 	level := slog.LevelInfo
 	if m.Event == attestapi.PinsProblem || m.Event == attestapi.PinsExpiring {
 		level = slog.LevelWarn
 	}
-	w.o.Log.LogAttrs(ctx, level, "pins: "+m.Event, slog.String("account", m.Account), slog.String("domain", m.Domain),
-		slog.String("state", m.State), slog.String("previous", m.Previous), slog.String("leaf", m.Leaf), slog.Time("expires", m.Expires), slog.String("detail", m.Detail))
+	attributes := []slog.Attr{
+		slog.String("account", m.Account), slog.String("domain", m.Domain), slog.String("state", m.State), slog.String("previous", m.Previous),
+	}
+	if m.Leaf != "" {
+		attributes = append(attributes, slog.String("leaf", m.Leaf), slog.Time("expires", m.Expires))
+	}
+	if m.Detail != "" {
+		attributes = append(attributes, slog.String("detail", m.Detail))
+	}
+	w.o.Log.LogAttrs(ctx, level, "pins: "+m.Event, attributes...)
 	if w.sender != nil {
 		w.sender.offer(m)
 	}

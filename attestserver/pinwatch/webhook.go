@@ -28,7 +28,7 @@ import (
 const (
 	maxQueue    = 256              // messages that wait
 	postTime    = 10 * time.Second // for one attempt
-	maxAnswer   = 4 << 10          // bytes of an answer that are read
+	maxAnswer   = 16 << 10         // bytes of an answer that are read, of its header and of its body
 	contentType = "application/json"
 )
 
@@ -81,6 +81,7 @@ func newSender(h *Webhook, log *slog.Logger, counts *prometheus.CounterVec) *sen
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: postTime}).DialContext, DisableKeepAlives: true,
 		TLSClientConfig: &tls.Config{RootCAs: h.roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true,
+		MaxResponseHeaderBytes: maxAnswer,
 	}
 	return &sender{
 		hook: h, queue: make(chan attestapi.PinMessage, maxQueue), log: log, counts: counts,

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/approovgate/approovgate/attestapi"
@@ -15,17 +16,24 @@ func secretVerb() verb {
 		name:  "secret",
 		about: "the token secret; needs an admin token",
 		actions: []action{
-			{option{"get", "", "print it, base64"}, nil, []string{"file"}, (*call).getSecret},
+			{option{"get", "", "print it, base64"}, nil, []string{"file", "domain"}, (*call).getSecret},
 			{option{"update", "", "make a new one; asks first. The old one stays valid for the tokens it has signed"}, nil, []string{"file"}, (*call).updateSecret},
 			{option{"import", "FILE", "take over an existing one, base64 of 64 bytes; asks first"}, nil, nil, (*call).importSecret},
 		},
-		options: []option{{"file", "FILE", "write the secret into a file for its owner alone, and do not print it"}},
+		options: []option{
+			{"file", "FILE", "write the secret into a file for its owner alone, and do not print it"},
+			{"domain", "DOMAIN", "the demonstration domain, whose tokens have a secret of their own"},
+		},
 	}
 }
 
 func (c *call) getSecret() error {
 	var secret attestapi.Secret
-	answer, err := c.read("getting the token secret", attestapi.PathSecret, nil, &secret)
+	query := url.Values{}
+	if c.has("domain") {
+		query.Set("domain", c.text("domain"))
+	}
+	answer, err := c.read("getting the token secret", attestapi.PathSecret, query, &secret)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ import (
 
 	"github.com/approovgate/approovgate/attestapi"
 	"github.com/approovgate/approovgate/internal/attestd"
+	"github.com/approovgate/approovgate/internal/pgtest"
 	"github.com/approovgate/approovgate/pins"
 )
 
@@ -233,5 +234,49 @@ func TestMistakesWithThePinMonitor(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "data")); err == nil {
 		t.Error("a service that did not start has made its folder")
+	}
+}
+
+// Several nodes each look by themselves; the one that has the webhook tells. What is changed at one reaches the other.
+func TestThePinMonitorOnTwoNodes(t *testing.T) {
+	db := pgtest.Shared(t).Database(t)
+	server := startAPI(t, "api.example.com")
+	first := server.renew()
+	messages := make(chan string, 100)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var m attestapi.PinMessage
+		if err := json.NewDecoder(r.Body).Decode(&m); err == nil && m.Event != attestapi.PinsExpiring {
+			messages <- m.Event + " " + m.State
+		}
+	}))
+	defer receiver.Close()
+	flags := []string{"--db", db, "--pin-check", "2m", "--pin-connect", "api.example.com=" + server.address, "--pin-ca", server.ca}
+	silent := startService(t, t.TempDir(), flags...)
+	telling := startService(t, t.TempDir(), append(flags, "--key", "file:"+filepath.Join(silent.data, "sealing.key"), "--url", silent.url(), "--pin-webhook", receiver.URL)...)
+	telling.data = silent.data // where the management token is
+	both := func(want string) {
+		t.Helper()
+		for _, node := range []*service{silent, telling} {
+			eventually(t, "a node sees it "+want, func() string {
+				var all attestapi.PinStatuses
+				node.manage(t, http.MethodGet, attestapi.PathPinStatus, nil, &all)
+				if len(all.Domains) != 1 || all.Domains[0].State != want {
+					return string(must(json.Marshal(all)))
+				}
+				return ""
+			})
+		}
+	}
+	set := func(pins ...string) {
+		t.Helper()
+		silent.manage(t, http.MethodPut, attestapi.PathDomains, attestapi.Domains{Domains: []attestapi.APIDomain{{Domain: "api.example.com", Pins: pins}}}, nil)
+	}
+	set(first)
+	both("matched")
+	server.renew()
+	set(first, newPin())
+	both("mismatched")
+	if got := <-messages; got != "problem mismatched" || len(messages) > 0 {
+		t.Errorf("got %q and %d messages more, want one that it is mismatched", got, len(messages))
 	}
 }
