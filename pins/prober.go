@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"slices"
 	"syscall"
 	"time"
 )
@@ -44,20 +43,42 @@ func (p Prober) Chain(ctx context.Context, domain string) (Chain, error) {
 	if address == "" {
 		address = net.JoinHostPort(domain, port)
 	}
-	// Verified below: the handshake is to succeed also with a chain that is not trusted.
-	dialer := tls.Dialer{
-		NetDialer: &net.Dialer{Control: p.control},
-		Config:    &tls.Config{ServerName: domain, InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}}, //nolint:gosec // see above
-	}
-	connection, err := dialer.DialContext(limited, "tcp", address)
+	served, err := p.handshake(limited, domain, address)
 	if err != nil {
 		if ctx.Err() == nil && timedOut(err) {
 			err = reworded{fmt.Sprintf("no answer within %v", timeout), err}
 		}
 		return Chain{}, fmt.Errorf("%s cannot be reached: %w", domain, plainly(err))
 	}
-	defer func() { _ = connection.Close() }() // nothing was written to it
-	return p.chain(domain, connection.(*tls.Conn).ConnectionState().PeerCertificates)
+	return p.chain(domain, served)
+}
+
+// handshake is what a server sends. Whether it is trusted is for chain to say: the handshake is to succeed in any case.
+// A server that wants a certificate of its clients ends it, in TLS 1.2, when it gets none; by then it has proven that
+// it has the key of its own, and that is all that is asked of it.
+func (p Prober) handshake(ctx context.Context, domain, address string) (served []*x509.Certificate, err error) {
+	proven := false
+	dialer := tls.Dialer{
+		NetDialer: &net.Dialer{Control: p.control},
+		Config: &tls.Config{ServerName: domain, InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}, //nolint:gosec // see above
+			VerifyConnection: func(s tls.ConnectionState) error {
+				served = s.PeerCertificates
+				return nil
+			},
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				proven = true // it is asked for after the server's signature has been verified (RFC 5246 §7.3)
+				return &tls.Certificate{}, nil
+			}},
+	}
+	connection, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		if proven {
+			return served, nil
+		}
+		return nil, err
+	}
+	_ = connection.Close() // nothing was written to it
+	return served, nil
 }
 
 func timedOut(err error) bool {
@@ -147,41 +168,4 @@ func (p Prober) control(_, address string, _ syscall.RawConn) error {
 		return ErrPrivate
 	}
 	return nil
-}
-
-// public reports whether an address is of the public internet (RFC 6890 and the registries of special addresses it has
-// made). Of IPv6 that is what lies in 2000::/3, the only part that is given to networks. Addresses that carry an IPv4
-// address within, such as those of NAT64 and 6to4, are not: they would lead around this check.
-func public(a netip.Addr) bool {
-	a = a.Unmap()
-	if !a.IsGlobalUnicast() || a.IsPrivate() {
-		return false
-	}
-	special := special4()
-	if a.Is6() {
-		if !netip.MustParsePrefix("2000::/3").Contains(a) { // nor does it contain an address with a zone
-			return false
-		}
-		special = special6()
-	}
-	return !slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(a) })
-}
-
-// special4 are the networks that are global unicast by their form, and yet not public.
-func special4() []netip.Prefix {
-	return prefixes("0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15",
-		"198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4")
-}
-
-// special6 are those of 2000::/3.
-func special6() []netip.Prefix {
-	return prefixes("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
-}
-
-func prefixes(texts ...string) []netip.Prefix {
-	all := make([]netip.Prefix, 0, len(texts))
-	for _, text := range texts {
-		all = append(all, netip.MustParsePrefix(text))
-	}
-	return all
 }

@@ -58,6 +58,20 @@ func TestLooksAreBoundedAndInOrder(t *testing.T) {
 	}
 }
 
+// R68: nothing need be served on the demonstration domain, unless somebody has given it a pin.
+func TestTheDemonstrationDomainIsLookedAtForItsPins(t *testing.T) {
+	c := &call{console: &console{now: time.Now}}
+	nobody := pins.Prober{Connect: "127.0.0.1:1"}
+	d := attestapi.APIDomain{Domain: attestapi.DemoDomain, Demo: true}
+	if got := c.lookAt(nobody, d); got.State != attestapi.PinsUnpinned || !got.Checked.IsZero() {
+		t.Errorf("without pins: got %v, want that it is not looked at", got)
+	}
+	d.Pins = []string{onePin}
+	if got := c.lookAt(nobody, d); got.State != attestapi.PinsUnreachable || got.Checked.IsZero() {
+		t.Errorf("with a pin: got %v, want that it is unreachable", got)
+	}
+}
+
 // R129: what a check that could not be made is called.
 func TestWhatSaysNothingOfDomains(t *testing.T) {
 	refusal := func(code string) error {
