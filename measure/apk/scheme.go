@@ -121,7 +121,8 @@ func readSigner(b []byte, sdks bool) (signed, error) {
 	s.digests, s.certificates = d.valued(true), d.list(maxCertificates)
 	if sdks {
 		s.minSDK, s.maxSDK = d.number(), d.number()
-		s.sameSDKs = f.number() == s.minSDK && f.number() == s.maxSDK
+		least, most := f.number(), f.number()
+		s.sameSDKs = least == s.minSDK && most == s.maxSDK
 	}
 	if len(d.rest) > 0 { // old signers of v2 wrote no attributes
 		s.attributes = d.valued(false)
