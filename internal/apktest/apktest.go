@@ -9,8 +9,10 @@ package apktest
 import (
 	"archive/zip"
 	"bytes"
+	"compress/flate"
 	"fmt"
 	"hash/crc32"
+	"io"
 )
 
 // App is an Android package to be made.
@@ -53,6 +55,7 @@ func (a App) Make() []byte {
 func Zip(files []File) []byte {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
+	w.RegisterCompressor(zip.Deflate, func(to io.Writer) (io.WriteCloser, error) { return flate.NewWriter(to, flate.BestSpeed) })
 	for _, f := range files {
 		header := &zip.FileHeader{Name: f.Name, Method: zip.Deflate}
 		if f.Stored {

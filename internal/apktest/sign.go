@@ -71,3 +71,6 @@ func (k *Key) contentDigest(apk []byte, directory int) []byte {
 	}
 	return k.digest(join([]byte{0x5a}, u32(uint32(count)), digests))
 }
+
+// Sign signs a package that is not signed, by scheme v2.
+func Sign(apk []byte, keys ...*Key) []byte { return sign(apk, keys, nil, nil) }

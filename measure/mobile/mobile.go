@@ -11,9 +11,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/approovgate/approovgate/measure"
 	"github.com/approovgate/approovgate/measure/zipfile"
@@ -77,39 +76,25 @@ func measureFile(ctx context.Context, path string, o Options) (App, error) {
 	if err != nil {
 		return App{}, err
 	}
-	archive, err := zipfile.Open(file, info.Size())
+	return ReaderAt(ctx, file, info.Size(), o)
+}
+
+// ReaderAt measures the app in a file that is open, or in memory.
+func ReaderAt(ctx context.Context, file io.ReaderAt, size int64, o Options) (App, error) {
+	archive, err := zipfile.Open(file, size)
 	if err != nil {
 		return App{}, err
 	}
-	switch kind := kindOf(archive); kind {
+	switch kindOf(archive) {
 	case kindAPK:
-		return measureAPK(ctx, source{file, info.Size(), archive}, o)
+		return measureAPK(ctx, source{file, size, archive}, o)
 	case kindIPA:
-		return measureIPA(ctx, source{file, info.Size(), archive}, o)
+		return measureIPA(ctx, source{file, size, archive}, o)
 	case kindPackages:
 		return measureBase(ctx, archive, o)
 	case kindBundle:
 		return App{}, errors.New("it is an app bundle, which no device runs: register base.apk of the APKs that Google Play makes of it" +
 			" (Play console, App bundle explorer, Downloads), or base-master.apk of those that bundletool makes")
-	default:
-		return App{}, fmt.Errorf("it is no app: a file ending in %s should have %s in it", extensionOf(path), wantedIn(path))
 	}
-}
-
-func extensionOf(path string) string {
-	if extension := filepath.Ext(path); extension != "" {
-		return extension
-	}
-	return ".apk"
-}
-
-// wantedIn says what is missing in a file that is not what its name says.
-func wantedIn(path string) string {
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".ipa":
-		return "Payload/NAME.app/Info.plist"
-	case ".apks", ".xapk", ".apkm", ".zip":
-		return "base.apk, base-master.apk or universal.apk"
-	}
-	return "AndroidManifest.xml"
+	return App{}, errors.New("it is no app: it has neither AndroidManifest.xml nor Payload/NAME.app/Info.plist in it, nor a base.apk, base-master.apk or universal.apk")
 }
