@@ -39,7 +39,7 @@ const (
 	readSize     = 1 << 20  // bytes read at once, after which a context's end is seen
 )
 
-// ErrNoARM64 is in the error of an executable that has no code for iOS devices.
+// ErrNoARM64 is in the error of an executable that has no code that iOS devices can run or load.
 var ErrNoARM64 = errors.New("no arm64 code")
 
 // File is what an executable says of itself.
@@ -137,6 +137,9 @@ func read(ctx context.Context, r io.Reader, size int64) (File, error) {
 	s.left = length
 	if start, err = s.next(8); err != nil {
 		return File{}, err
+	}
+	if string(start) == "!<arch>\n" {
+		return File{}, fmt.Errorf("%w, but a static library, which is linked and never loaded", ErrNoARM64)
 	}
 	if binary.BigEndian.Uint32(start) != magic64 {
 		return File{}, errors.New("its slice for arm64 is no executable")

@@ -129,6 +129,7 @@ func TestReadRefuses(t *testing.T) {
 		{"a slice that is the header itself", with2(fat, 16, 0), "outside the file"},
 		{"a slice longer than the file", with2(fat, 20, 0xfffffff0), "outside the file"},
 		{"a slice that is no executable", with2(fat, 16, 0x3ff), "its slice for arm64 is no executable"},
+		{"a slice that is a static library", bytes.Replace(fat, good[:8], []byte("!<arch>\n"), 1), "no arm64 code, but a static library"},
 		{"a universal one within a universal one", machotest.Fat(false, armHeader(fat)), "no arm64 code"},
 		{"too many load commands", with(func(f []byte) { le.PutUint32(f[16:], 10_001) }), "at most 10000 are read"},
 		{"2^32-1 load commands", with(func(f []byte) { le.PutUint32(f[16:], 0xffffffff) }), "at most 10000 are read"},
