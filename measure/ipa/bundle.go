@@ -25,14 +25,15 @@ const (
 type bundle struct {
 	folder      string // such as Payload/Shop.app/
 	files       []*zipfile.File
-	executables map[string]macho.File // by the path within the folder
-	without     []string              // paths of executables without arm64 code
-	mainWithout error                 // why the main one is among them
+	digests     map[string][sha256.Size]byte // of executables, by the path within the folder
+	own         macho.File                   // the app's own executable
+	without     []string                     // paths of executables without arm64 code
+	mainWithout error                        // why the app's own one is among them
 }
 
 // findBundle finds the one app.
 func findBundle(archive *zipfile.Archive) (*bundle, error) {
-	b := &bundle{executables: map[string]macho.File{}}
+	b := &bundle{digests: map[string][sha256.Size]byte{}}
 	for _, f := range archive.Files() {
 		path, found := strings.CutPrefix(f.Name, payload)
 		if !found {
@@ -119,8 +120,11 @@ func (b *bundle) readExecutables(ctx context.Context, main string) error {
 		case executable.Encrypted:
 			return fmt.Errorf("%.200q: %w", f.Name, ErrEncrypted)
 		}
-		if b.executables[path] = executable; len(b.executables) > maxExecutables {
+		if b.digests[path] = executable.Digest; len(b.digests) > maxExecutables {
 			return fmt.Errorf("it has more than %d executables", maxExecutables)
+		}
+		if path == main { // of the others nothing more is kept: their entitlements may be long
+			b.own = executable
 		}
 	}
 	return nil
@@ -158,8 +162,8 @@ func readFile(ctx context.Context, f *zipfile.File) (executable macho.File, foun
 
 // describe fills in what the executables say.
 func (b *bundle) describe(app *App, main string) error {
-	own, found := b.executables[main]
-	switch {
+	own := b.own
+	switch _, found := b.digests[main]; {
 	case b.mainWithout != nil:
 		return fmt.Errorf("%.200q: %w", b.folder+main, b.mainWithout)
 	case !found:
@@ -186,7 +190,7 @@ func (b *bundle) describe(app *App, main string) error {
 func (b *bundle) digest() [sha256.Size]byte {
 	hash := sha256.New()
 	for _, path := range b.paths() {
-		digest := b.executables[path].Digest
+		digest := b.digests[path]
 		hash.Write([]byte(path + "\x00"))
 		hash.Write(digest[:])
 	}
@@ -196,7 +200,7 @@ func (b *bundle) digest() [sha256.Size]byte {
 // paths are those of the executables, in order.
 func (b *bundle) paths() []string {
 	paths := []string{}
-	for path := range b.executables {
+	for path := range b.digests {
 		paths = append(paths, path)
 	}
 	slices.Sort(paths)

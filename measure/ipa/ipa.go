@@ -12,7 +12,9 @@
 // does. Not in it are:
 //
 //   - programs of their own: what is in PlugIns/, Extensions/, AppClips/ and Watch/;
-//   - resources and Info.plist: iOS checks them by the signature when the app is installed;
+//   - resources and Info.plist: iOS checks them by the signature when the app is installed. Code that the app
+//     interprets is such a resource, React Native's main.jsbundle for one;
+//   - slices of universal executables for other processors, which the store removes;
 //   - executables without arm64 code, which no device can load: a warning says so;
 //   - the signature, see package macho, and the bundle's name.
 //
@@ -37,7 +39,7 @@ import (
 // The bounds of names, in bytes.
 const (
 	MaxPackage = 255
-	MaxVersion = 64
+	MaxVersion = 31 // of a version, and of a build: together, as 2.0[3], they are what a registration's version may have
 )
 
 // ErrEncrypted is in the error of an app that the store encrypted.

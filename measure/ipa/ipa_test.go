@@ -13,9 +13,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/approovgate/approovgate/internal/machotest"
 	"github.com/approovgate/approovgate/measure/ipa"
 	"github.com/approovgate/approovgate/measure/macho"
-	"github.com/approovgate/approovgate/measure/macho/machotest"
 )
 
 const (
@@ -163,6 +163,7 @@ func TestReadRefuses(t *testing.T) {
 		{"no identifier", field("CFBundleIdentifier", "Other"), "CFBundleIdentifier is not there, or not a text"},
 		{"an identifier that Xcode did not fill in", field("com.example.shop", "$(PRODUCT_BUNDLE_IDENTIFIER)"), "which has '$'"},
 		{"an identifier of 256 bytes", field("com.example.shop", strings.Repeat("a", 256)), "CFBundleIdentifier has 256 bytes, at most 255"},
+		{"a version of 32 bytes", field("2.0.2", strings.Repeat("2", 32)), "CFBundleShortVersionString has 32 bytes, at most 31"},
 		{"no version", field("CFBundleShortVersionString", "Other"), "CFBundleShortVersionString is not there"},
 		{"a version in brackets", field("2.0.2", "2[9]"), "CFBundleShortVersionString is \"2[9]\", which has '['"},
 		{"a build that is a number", field("<string>3</string>", "<integer>3</integer>"), "CFBundleVersion is not there, or not a text"},
@@ -294,6 +295,25 @@ func TestReadTakesLittleMemory(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if got := after.TotalAlloc - before.TotalAlloc; got > 16<<20 {
 		t.Errorf("got %d bytes allocated for %d, want at most 16 MB", got, len(large)*2)
+	}
+}
+
+// BenchmarkRead reads a package of which 100 MB are code that does not pack well.
+func BenchmarkRead(b *testing.B) {
+	code := make([]byte, 100<<20)
+	seed := sha256.Sum256(nil)
+	for i := range code { // every fourth byte is what one of a short text is
+		if code[i] = "some code"[i%9]; i%2 == 0 {
+			code[i] = seed[i>>5&31] ^ byte(i*i>>7)
+		}
+	}
+	file := pack(with(app+"Shop", string(program(string(code)).Bytes())))
+	b.SetBytes(int64(len(file)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := read(file); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

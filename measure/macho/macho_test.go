@@ -13,7 +13,7 @@ import (
 	"testing/iotest"
 
 	"github.com/approovgate/approovgate/measure/macho"
-	"github.com/approovgate/approovgate/measure/macho/machotest"
+	"github.com/approovgate/approovgate/internal/machotest"
 )
 
 func read(file []byte) (macho.File, error) {

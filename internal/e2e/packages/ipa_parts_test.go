@@ -14,8 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/approovgate/approovgate/internal/machotest"
 	"github.com/approovgate/approovgate/measure/macho"
-	"github.com/approovgate/approovgate/measure/macho/machotest"
 	"github.com/approovgate/approovgate/measure/plist"
 )
 
