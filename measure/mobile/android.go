@@ -2,7 +2,6 @@ package mobile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -87,7 +86,3 @@ func versionText(name string, code uint64) string {
 	}
 	return b.String() + suffix
 }
-
-var errIPA = errors.New("")
-
-func measureIPA(context.Context, source, Options) (App, error) { return App{}, errIPA }

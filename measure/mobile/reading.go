@@ -33,7 +33,7 @@ type source struct {
 type reading struct {
 	source source
 	search measure.Search // what was found, in no order
-	digest [attestapi.DigestSize]byte
+	digest [attestapi.DigestSize]byte // of the archive, if it was read as a whole
 	told   func(done, total int64)
 	total  int64
 
@@ -46,7 +46,7 @@ type reading struct {
 }
 
 func newReading(s source, o Options) *reading {
-	r := &reading{source: s, told: o.Progress, total: s.size, place: map[string]int{}}
+	r := &reading{source: s, told: o.Progress, place: map[string]int{}}
 	r.search.Mark = o.ConfigMark
 	for _, f := range s.archive.Files() {
 		r.total += f.Size
@@ -54,15 +54,18 @@ func newReading(s source, o Options) *reading {
 	return r
 }
 
-// run reads all. The bytes of the archive, as they are in the file, go to whole too.
+// run reads all. The bytes of the archive, as they are in the file, go to whole too; nil: only its files are read.
 func (r *reading) run(ctx context.Context, whole io.Writer) error {
+	if whole != nil {
+		r.total += r.source.size
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	failures := make([]error, readers)
 	var all sync.WaitGroup
 	for i := range readers {
 		all.Go(func() {
-			if i == 0 {
+			if i == 0 && whole != nil {
 				failures[i] = r.readWhole(ctx, whole)
 			}
 			if failures[i] == nil {
