@@ -32,7 +32,7 @@ type source struct {
 // reading reads an archive once, and each of its files unpacked once.
 type reading struct {
 	source source
-	search measure.Search // what was found, in no order
+	search measure.Search             // what was found, in no order
 	digest [attestapi.DigestSize]byte // of the archive, if it was read as a whole
 	told   func(done, total int64)
 	total  int64
