@@ -66,7 +66,7 @@ func ReadManifest(a *zipfile.Archive) (Manifest, error) {
 }
 
 // readWhole reads a file of an archive that is not larger than a limit.
-func readWhole(a *zipfile.Archive, name string, limit int64) (content []byte, err error) {
+func readWhole(a *zipfile.Archive, name string, limit int64) ([]byte, error) {
 	f, found := a.Find(name)
 	if !found {
 		return nil, fmt.Errorf("there is no %s in it", name)
@@ -79,5 +79,10 @@ func readWhole(a *zipfile.Archive, name string, limit int64) (content []byte, er
 		return nil, err
 	}
 	defer func() { _ = r.Close() }() // only read
-	return io.ReadAll(r)
+	content := make([]byte, f.Size)
+	if _, err := io.ReadFull(r, content); err != nil {
+		return nil, err
+	}
+	_, err = io.Copy(io.Discard, r) // nothing but its end, which tells whether it is damaged
+	return content, err
 }
