@@ -11,8 +11,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 
@@ -23,7 +23,6 @@ import (
 const (
 	MaxSize      = 4 << 30 // bytes of an executable
 	MaxLibraries = 16      // SDK libraries in one: an SDK may be embedded in another (manual, "Special Library")
-	window       = 64 << 10
 )
 
 // App is what an executable is.
@@ -42,61 +41,71 @@ type Build struct {
 
 // File measures the executable at a path.
 func File(ctx context.Context, path string) (App, error) {
+	app, _, err := FileAndConfigs(ctx, path, "", nil)
+	return app, err
+}
+
+// FileAndConfigs is File that also looks for texts that begin with mark, as SDK configurations do, and tells how far it
+// has come: progress may be nil.
+func FileAndConfigs(ctx context.Context, path, mark string, progress func(done, total int64)) (App, []string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return App{}, fmt.Errorf("measure: %w", err)
+		return App{}, nil, fmt.Errorf("measure: %w", err)
 	}
 	if !info.Mode().IsRegular() { // before it is opened: opening a pipe waits for its other end
-		return App{}, fmt.Errorf("measure: %s is not a file", path)
+		return App{}, nil, fmt.Errorf("measure: %s is not a file", path)
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return App{}, fmt.Errorf("measure: %w", err)
+		return App{}, nil, fmt.Errorf("measure: %w", err)
 	}
 	defer func() { _ = file.Close() }() // only read
-	return open(ctx, file, path)
+	counted := &sum{Hash: sha256.New(), total: info.Size(), progress: progress}
+	return open(ctx, file, path, mark, counted)
 }
 
 // open measures an open file.
-func open(ctx context.Context, file *os.File, path string) (App, error) {
-	app, err := Reader(ctx, file)
+func open(ctx context.Context, file *os.File, path, mark string, counted *sum) (App, []string, error) {
+	app, configs, err := read(ctx, file, mark, counted)
 	if err != nil {
-		return App{}, fmt.Errorf("measure %s: %w", path, err)
+		return App{}, nil, fmt.Errorf("measure %s: %w", path, err)
 	}
 	app.Build = ReadBuild(file)
-	return app, nil
+	return app, configs, nil
 }
 
 // Reader measures what a reader brings. It cannot tell the Build.
 func Reader(ctx context.Context, r io.Reader) (App, error) {
-	var app App
-	hash := sha256.New()
-	buffer := make([]byte, 0, 2*window) // more than the longest beginning of a library, which is kept, and a window
-	for {
-		n, err := io.ReadFull(r, buffer[len(buffer):min(len(buffer)+window, cap(buffer))])
-		fresh := buffer[len(buffer) : len(buffer)+n]
-		hash.Write(fresh)
-		app.Size += int64(n)
-		buffer = buffer[:len(buffer)+n]
-		if app.Size > MaxSize {
-			return App{}, fmt.Errorf("it has more than %d bytes", int64(MaxSize))
-		}
-		found, keep := attestapi.FindLibraries(buffer)
-		if app.Libraries = merge(app.Libraries, found); len(app.Libraries) > MaxLibraries {
-			return App{}, fmt.Errorf("it holds more than %d SDK libraries", MaxLibraries)
-		}
-		switch {
-		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-			hash.Sum(app.Digest[:0])
-			return app, nil
-		case err != nil:
-			return App{}, err
-		case ctx.Err() != nil:
-			return App{}, ctx.Err()
-		}
-		kept := copy(buffer[:cap(buffer)], buffer[len(buffer)-keep:])
-		buffer = buffer[:kept]
+	app, _, err := read(ctx, r, "", &sum{Hash: sha256.New()})
+	return app, err
+}
+
+func read(ctx context.Context, r io.Reader, mark string, counted *sum) (App, []string, error) {
+	search := Search{Mark: mark}
+	if err := search.Read(ctx, io.TeeReader(io.LimitReader(r, MaxSize+1), counted)); err != nil {
+		return App{}, nil, err
 	}
+	if counted.size > MaxSize {
+		return App{}, nil, fmt.Errorf("it has more than %d bytes", int64(MaxSize))
+	}
+	app := App{Size: counted.size, Libraries: search.Libraries}
+	counted.Sum(app.Digest[:0])
+	return app, search.Configs, nil
+}
+
+// sum is a hash that counts, and tells how far it has come.
+type sum struct {
+	hash.Hash
+	size, total int64
+	progress    func(done, total int64) // nil: nobody is told
+}
+
+func (s *sum) Write(p []byte) (int, error) {
+	s.size += int64(len(p))
+	if s.progress != nil {
+		s.progress(s.size, s.total)
+	}
+	return s.Hash.Write(p)
 }
 
 // merge adds the libraries that are not among all yet.

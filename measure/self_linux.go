@@ -4,6 +4,7 @@ package measure
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 )
@@ -17,5 +18,6 @@ func Self(ctx context.Context) (App, error) {
 		return App{}, fmt.Errorf("measure: the running program cannot be read, is /proc there? %w", err)
 	}
 	defer func() { _ = file.Close() }() // only read
-	return open(ctx, file, path)
+	app, _, err := open(ctx, file, path, "", &sum{Hash: sha256.New()})
+	return app, err
 }

@@ -5,54 +5,98 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/approovgate/approovgate/attestapi"
 	"github.com/approovgate/approovgate/measure"
+	"github.com/approovgate/approovgate/measure/mobile"
 )
 
 // app is what is registered of a file.
 type app struct {
 	new      attestapi.NewRegistration
-	platform string // of its SDK library
-	sdk      string // the library's version
+	platform string   // of its SDK library
+	sdk      string   // the library's version
+	warnings []string // what whoever registers it should know
+	current  attestapi.Config
+	configs  []string // texts of SDK configurations in it
+	noConfig error    // why those were not looked for
 }
 
-// measure makes a registration of an executable: of what it is, and of what the flags say of it.
+// measure makes a registration of a file: of what it is, and of what the flags say of it.
 func (c *call) measure(path string) (app, error) {
-	switch extension := strings.ToLower(filepath.Ext(path)); extension {
-	case ".apk", ".aab", ".ipa":
-		return app{}, fmt.Errorf("%s: this version registers executables; a later one reads %s files", path, extension)
-	}
 	if c.has("libraryID") {
 		if _, err := c.number("libraryID"); err != nil {
 			return app{}, err
 		}
 	}
-	measured, err := measure.File(context.Background(), path)
+	a := app{}
+	var mark string
+	a.current, mark, a.noConfig = c.currentConfig()
+	measured, err := c.measured(path, mark)
 	if err != nil {
 		return app{}, err
 	}
-	a := app{new: attestapi.NewRegistration{Digest: base64.StdEncoding.EncodeToString(measured.Digest[:]), Package: measured.Build.Package,
-		Version: measured.Build.Version, Lifetime: c.text("expireAfter")}}
-	if c.has("package") {
-		a.new.Package = c.text("package")
-	}
-	if a.new.Package == "" {
-		return app{}, misuse{fmt.Errorf("%s does not say its package name; give -package NAME, the name that the app gives the SDK", path)}
-	}
-	if c.has("versionName") {
-		a.new.Version = c.text("versionName")
-	}
-	if a.new.Version == "" {
-		return app{}, misuse{fmt.Errorf("%s does not say its version; give -versionName TEXT, the version that the app gives the SDK", path)}
-	}
-	if err := errors.Join(measure.CheckPackage(a.new.Package), measure.CheckVersion(a.new.Version)); err != nil {
+	a.configs, a.warnings = measured.Configs, measured.Warnings
+	a.new = attestapi.NewRegistration{Digest: base64.StdEncoding.EncodeToString(measured.Digest[:]), Package: measured.Build.Package,
+		Version: measured.Build.Version, Lifetime: c.text("expireAfter")}
+	if err := c.name(&a.new, path); err != nil {
 		return app{}, misuse{err}
 	}
 	err = c.chooseLibrary(&a, path, measured.Libraries)
 	return a, err
+}
+
+// measured reads the file: the package of a mobile app, or an executable.
+func (c *call) measured(path, mark string) (mobile.App, error) {
+	tell, end := c.progress("measuring " + filepath.Base(path))
+	defer end()
+	if isPackage(path) {
+		return mobile.File(context.Background(), path, mobile.Options{ConfigMark: mark, Progress: tell})
+	}
+	one, configs, err := measure.FileAndConfigs(context.Background(), path, mark, tell)
+	return mobile.App{App: one, Configs: configs}, err
+}
+
+// packages are how files of mobile apps are called: one that is damaged is not to be taken for an executable.
+var packages = []string{".apk", ".aab", ".apks", ".apkm", ".xapk", ".ipa"}
+
+// isPackage reports whether a file is an archive, which no executable begins like.
+func isPackage(path string) bool {
+	if slices.Contains(packages, strings.ToLower(filepath.Ext(path))) {
+		return true
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return false // which the measuring says better
+	}
+	defer func() { _ = file.Close() }() // only read
+	begin := make([]byte, len(archiveMark))
+	_, err = io.ReadFull(file, begin)
+	return err == nil && string(begin) == archiveMark
+}
+
+const archiveMark = "PK\x03\x04" // of a zip archive's first file (APPNOTE.TXT 4.3.7)
+
+// name sets the package name and the version that the flags give in place of the app's own.
+func (c *call) name(r *attestapi.NewRegistration, path string) error {
+	if c.has("package") {
+		r.Package = c.text("package")
+	}
+	if c.has("versionName") {
+		r.Version = c.text("versionName")
+	}
+	switch {
+	case r.Package == "":
+		return fmt.Errorf("%s does not say its package name; give -package NAME, the name that the app gives the SDK", path)
+	case r.Version == "":
+		return fmt.Errorf("%s does not say its version; give -versionName TEXT, the version that the app gives the SDK", path)
+	}
+	return errors.Join(measure.CheckPackage(r.Package), measure.CheckVersion(r.Version))
 }
 
 // chooseLibrary sets the SDK library that a registration is for: the one in the app, or the one that -libraryID names.

@@ -3,56 +3,22 @@ package main
 import (
 	"bytes"
 	"encoding/base64"
-	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/approovgate/approovgate/attestapi"
-	"github.com/approovgate/approovgate/measure"
 )
 
 // outdatedConfig is the manual's sentence (manual, "Registration Upgrade Messages").
 const outdatedConfig = "WARNING: SDK initial configuration must be out of date since a new one is available"
 
-// warnOfConfig warns if the initial SDK configuration in an app is older than the account's. An app in which none is
-// found may have it in a file of its own, so nothing is said of it.
-func (c *call) warnOfConfig(path string) error {
+// currentConfig is the account's SDK configuration, and how the text of every one begins.
+func (c *call) currentConfig() (current attestapi.Config, mark string, err error) {
 	var answer attestapi.ConfigResponse
 	if _, err := c.read("getting the SDK configuration", attestapi.PathSDKConfig, nil, &answer); err != nil {
-		return err
+		return attestapi.Config{}, "", err
 	}
-	current, err := attestapi.OpenInitialConfig(answer.Config)
-	if err != nil {
-		return err
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = file.Close() }() // only read
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	tell, end := c.progress("reading " + filepath.Base(path))
-	newest, err := newestConfig(&told{from: file, total: info.Size(), tell: tell}, answer.Config, current)
-	end()
-	if err == nil && newest != 0 && newest < current.Version {
-		c.note(outdatedConfig)
-	}
-	return err
-}
-
-// newestConfig is the highest version among the account's configurations that stand in an app; 0: there is none.
-func newestConfig(app io.Reader, text string, current attestapi.Config) (int64, error) {
-	newest := int64(0)
-	err := measure.FindTexts(app, configMark(text), attestapi.MaxConfig, func(found string) {
-		if c, err := attestapi.OpenInitialConfig(found); err == nil && c.Key == current.Key {
-			newest = max(newest, c.Version)
-		}
-	})
-	return newest, err
+	current, err = attestapi.OpenInitialConfig(answer.Config)
+	return current, configMark(answer.Config), err
 }
 
 // configMark is how every SDK configuration begins: the base64 of its JWS header, as far as it does not depend on
@@ -65,4 +31,16 @@ func configMark(text string) string {
 	}
 	const group = 3 // bytes that become four letters of base64
 	return base64.StdEncoding.EncodeToString(compact[:header/group*group])
+}
+
+// outdated reports whether the newest of the account's configurations that stand in an app is older than the current
+// one. An app in which none is found may have it in a file of its own, so nothing is said of it.
+func (a app) outdated() bool {
+	newest := int64(0)
+	for _, text := range a.configs {
+		if c, err := attestapi.OpenInitialConfig(text); err == nil && c.Key == a.current.Key {
+			newest = max(newest, c.Version)
+		}
+	}
+	return newest != 0 && newest < a.current.Version
 }

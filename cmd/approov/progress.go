@@ -67,17 +67,3 @@ func redraws(w io.Writer, getenv func(string) string) bool {
 	info, err := file.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0 // /dev/null is one, too, to which nobody minds writing
 }
-
-// told is a reader that tells how far it has come.
-type told struct {
-	from        io.Reader
-	done, total int64
-	tell        func(done, total int64)
-}
-
-func (t *told) Read(p []byte) (int, error) {
-	n, err := t.from.Read(p)
-	t.done += int64(n)
-	t.tell(t.done, t.total)
-	return n, err
-}

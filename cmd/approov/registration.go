@@ -16,7 +16,7 @@ func registrationVerb() verb {
 		name:  "registration",
 		about: "the apps that get valid tokens",
 		actions: []action{
-			{option{"add", "APP", "register an app: the executable file that people run"},
+			{option{"add", "APP", "register an app: the .apk or .ipa that people install, or the program they run"},
 				nil, []string{"expireAfter", "package", "versionName", "libraryID"}, (*call).addRegistration},
 			{option{"list", "", "the registered apps, one a line"}, nil, nil, (*call).listRegistrations},
 			{option{"remove", "SIGNATURE", "remove one, as -list names it"}, nil, nil, (*call).removeRegistration},
@@ -37,6 +37,9 @@ func (c *call) addRegistration() error {
 	if err != nil {
 		return err
 	}
+	for _, text := range app.warnings {
+		c.note("WARNING: %s: %s", c.value(), text)
+	}
 	var done attestapi.Registered
 	if !c.has("json") {
 		c.say("registering app %s-%s-%s  SDK:%s(%s)", app.new.Package, app.new.Version, app.new.Library, app.platform, app.sdk)
@@ -50,8 +53,11 @@ func (c *call) addRegistration() error {
 		text += ", expires " + c.timeText(done.Registration.Expires)
 	}
 	c.done(answer, done.Notes, "%s", text)
-	if err := c.warnOfConfig(c.value()); err != nil { // the app is registered all the same
-		c.note("note: whether the SDK configuration in the app is current was not checked: %v", err)
+	switch { // the app is registered all the same
+	case app.noConfig != nil:
+		c.note("note: whether the SDK configuration in the app is current was not checked: %v", app.noConfig)
+	case app.outdated():
+		c.note(outdatedConfig)
 	}
 	return nil
 }

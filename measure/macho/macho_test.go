@@ -12,8 +12,8 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/approovgate/approovgate/measure/macho"
 	"github.com/approovgate/approovgate/internal/machotest"
+	"github.com/approovgate/approovgate/measure/macho"
 )
 
 func read(file []byte) (macho.File, error) {
