@@ -91,13 +91,15 @@ func (a *Archive) readEntry(r *bufio.Reader) (*File, int64, error) {
 	return f, entrySize + nameSize + extraSize + commentSize, nil
 }
 
-// check refuses what cannot be a file of an app.
+// check refuses what cannot be a file of an app. Other names are only unusual, such as those with control characters
+// or empty parts, which obfuscators make: they are never the names of files here.
 func (f *File) check() error {
 	limit := f.archive.directory.from
+	slashes := strings.ReplaceAll(f.Name, `\`, "/") // as archives made on Windows have them, by mistake
 	switch {
-	case f.Name == "" || strings.ContainsAny(f.Name, "\x00\\") || strings.HasPrefix(f.Name, "/"):
-		return fmt.Errorf("the name %.200q is empty, absolute, or has a backslash or NUL", f.Name)
-	case strings.Contains("/"+f.Name+"/", "/../"):
+	case f.Name == "" || strings.Contains(f.Name, "\x00") || strings.HasPrefix(slashes, "/"):
+		return fmt.Errorf("the name %.200q is empty, absolute, or has a NUL", f.Name)
+	case strings.Contains("/"+slashes+"/", "/../"):
 		return fmt.Errorf("the name %.200q leads outside its folder", f.Name)
 	case f.Flags&isEncrypted != 0:
 		return fmt.Errorf("%.200q is encrypted, or says so, which no app is", f.Name)

@@ -12,7 +12,7 @@ const (
 	endSize       = 22     // bytes of an end record without its comment, APPNOTE.TXT 4.3.16
 	end64Size     = 56     // of a zip64 end record without its extensible part, 4.3.14
 	locatorSize   = 20     // of what leads to that, 4.3.15
-	maxComment    = 65_535 // bytes
+	maxComment    = 65_535 // bytes, also of the extensible part
 	saturated16   = 0xffff
 	saturated32   = 0xffffffff
 	localMark     = "PK\x03\x04"
@@ -108,7 +108,7 @@ func readEnd64(r io.ReaderAt, at int64) (e end, found bool, err error) {
 	if le.Uint32(locator[4:]) != 0 || le.Uint32(locator[16:]) > 1 {
 		return end{}, false, errors.New("the archive has several disks, which is not read")
 	}
-	if place < 0 || place > at-locatorSize-end64Size {
+	if room := at - locatorSize - end64Size - place; place < 0 || room < 0 || room > maxComment {
 		return end{}, false, fmt.Errorf("the archive's zip64 end record should be at byte %d, where it has no room", place)
 	}
 	record := make([]byte, end64Size)

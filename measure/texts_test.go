@@ -1,4 +1,4 @@
-package main
+package measure_test
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/approovgate/approovgate/measure"
 )
 
 const (
@@ -14,11 +16,11 @@ const (
 	testLongest = 40 // bytes of a text
 )
 
-// texts are what findTexts finds.
-func texts(t *testing.T, content string) []string {
+// findTexts are what FindTexts finds.
+func findTexts(t *testing.T, content string) []string {
 	t.Helper()
 	var all []string
-	if err := findTexts(strings.NewReader(content), testMark, testLongest, func(text string) { all = append(all, text) }); err != nil {
+	if err := measure.FindTexts(strings.NewReader(content), testMark, testLongest, func(text string) { all = append(all, text) }); err != nil {
 		t.Fatal(err)
 	}
 	return all
@@ -43,11 +45,11 @@ func TestFindTexts(t *testing.T) {
 		{"longer than one may be", long + "A\x00" + testMark + "\x00", []string{testMark}},
 		{"an end without a text", "\x00" + testMark[:4], nil},
 	} {
-		if got := texts(t, row.content); !slices.Equal(got, row.want) {
+		if got := findTexts(t, row.content); !slices.Equal(got, row.want) {
 			t.Errorf("%s: got %.100q (%d), want %.100q (%d)", row.name, got, len(got), row.want, len(row.want))
 		}
 	}
-	if err := findTexts(iotest.ErrReader(bytes.ErrTooLarge), testMark, testLongest, nil); err == nil {
+	if err := measure.FindTexts(iotest.ErrReader(bytes.ErrTooLarge), testMark, testLongest, nil); err == nil {
 		t.Error("an app that cannot be read: got no error, want one")
 	}
 }
@@ -74,7 +76,7 @@ func FuzzFindTexts(f *testing.F) {
 			}
 			rest = rest[at[0]+len(testMark):] // one may stand inside another
 		}
-		if got := texts(t, content); !slices.Equal(got, want) {
+		if got := findTexts(t, content); !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	})

@@ -1,0 +1,120 @@
+package mobile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/approovgate/approovgate/measure/zipfile"
+)
+
+const maxNamed = 5 // files that an error names
+
+// measureBase measures the base of an app that comes in several packages: of bundletool (.apks), of stores (.xapk,
+// .apkm), or as they lie on a device (manual, "Android App Bundles").
+func measureBase(ctx context.Context, a *zipfile.Archive, o Options) (App, error) {
+	base, others, err := findBase(a)
+	if err != nil {
+		return App{}, err
+	}
+	if base.Size > zipfile.MaxSize {
+		return App{}, fmt.Errorf("%s in it has %d bytes, at most %d are read", base.Name, base.Size, int64(zipfile.MaxSize))
+	}
+	app, err := measureInner(ctx, base, o)
+	if err != nil {
+		return App{}, fmt.Errorf("%s in it: %w", base.Name, err)
+	}
+	if len(others) > 0 {
+		app.Warnings = append(app.Warnings, fmt.Sprintf("%s was measured; %s may be for other devices, and would have to be registered too", base.Name, list(others)))
+	}
+	return app, nil
+}
+
+// measureInner unpacks a package to a temporary file and measures that.
+func measureInner(ctx context.Context, f *zipfile.File, o Options) (app App, err error) {
+	file, err := os.CreateTemp("", "approov-*.apk")
+	if err != nil {
+		return App{}, err
+	}
+	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
+	r, err := f.Open()
+	if err != nil {
+		return App{}, err
+	}
+	defer func() { _ = r.Close() }() // only read
+	size, err := io.Copy(file, contextReader{ctx, r})
+	if err != nil {
+		return App{}, err
+	}
+	inner, err := zipfile.Open(file, size)
+	if err != nil {
+		return App{}, err
+	}
+	if kindOf(inner) != kindAPK {
+		return App{}, errors.New("it has no AndroidManifest.xml")
+	}
+	return measureAPK(ctx, source{file, size, inner}, o)
+}
+
+// contextReader ends with its context.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
+
+// findBase finds the package that every device has, and others of the same name for some devices: bundletool writes
+// base-master_2.apk beside base-master.apk if the two are for different versions of Android.
+func findBase(a *zipfile.Archive) (base *zipfile.File, others []string, err error) {
+	var names []string
+	for _, f := range a.Files() {
+		if isAPK(f.Name) {
+			names = append(names, f.Name)
+		}
+	}
+	for _, wanted := range []string{"base-master", "base", "universal"} {
+		for _, f := range a.Files() {
+			name := strings.ToLower(path.Base(f.Name))
+			switch {
+			case name == wanted+".apk" && base == nil:
+				base = f
+			case isAPK(name) && (name == wanted+".apk" || strings.HasPrefix(name, wanted+"_")):
+				others = append(others, f.Name)
+			}
+		}
+		if base != nil {
+			return base, others, nil
+		}
+		others = nil
+	}
+	var plain []string // not of one configuration: .xapk names the base by its package
+	for _, name := range names {
+		if lower := strings.ToLower(path.Base(name)); !strings.HasPrefix(lower, "config.") && !strings.HasPrefix(lower, "split_") {
+			plain = append(plain, name)
+		}
+	}
+	if len(plain) == 1 {
+		base, _ = a.Find(plain[0])
+		return base, nil, nil
+	}
+	return nil, nil, fmt.Errorf("it holds %s, and none of them is base.apk, base-master.apk or universal.apk: take out the one to be registered", list(names))
+}
+
+// list names some files.
+func list(names []string) string {
+	text := strings.Join(names[:min(len(names), maxNamed)], ", ")
+	if len(names) > maxNamed {
+		text += fmt.Sprintf(" and %d more", len(names)-maxNamed)
+	}
+	return text
+}
