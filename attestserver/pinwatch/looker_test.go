@@ -86,7 +86,7 @@ func TestWhatCannotBeReached(t *testing.T) {
 	refusing := free.Addr().String()
 	_ = free.Close()
 	old := &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10, Certificates: []tls.Certificate{*newAuthority("x", nil).certify("old.example", newKey(), time.Now().AddDate(1, 0, 0))}}
-	l := &Looker{Roots: x509.NewCertPool(), Timeout: time.Second / 2, Connect: map[string]string{
+	l := &Looker{Roots: x509.NewCertPool(), Timeout: 1500 * time.Millisecond, Connect: map[string]string{
 		"hangs.example":    serve(t, hang),
 		"closes.example":   closed,
 		"refuses.example":  refusing,
@@ -96,13 +96,13 @@ func TestWhatCannotBeReached(t *testing.T) {
 		"halfhour.example": serve(t, func(c net.Conn) { _, _ = c.Write([]byte{22, 3, 3, 0x40, 0}); hang(c) }),
 	}}
 	for domain, want := range map[string]string{
-		"hangs.example":    "no answer within 500ms",
+		"hangs.example":    "no answer within 1.5s",
 		"closes.example":   "it closes the connection",
 		"refuses.example":  "it refuses the connection",
 		"old.example":      "it refuses the TLS handshake",
 		"http.example":     "it does not speak TLS",
 		"endless.example":  "cannot be reached: ",
-		"halfhour.example": "no answer within 500ms",
+		"halfhour.example": "no answer within 1.5s",
 		"127.0.0.1":        "its address is not of the public internet, where this service does not look unless it runs with --pin-private",
 		"169.254.169.254":  "its address is not of the public internet",
 		"10.0.0.1":         "its address is not of the public internet",

@@ -108,7 +108,7 @@ func startSender(t *testing.T, address string) *sending {
 	log := &lockedBuffer{}
 	s := newSender(hook, log.logger(), prometheus.NewCounterVec(prometheus.CounterOpts{Name: "x"}, []string{"result"}))
 	s.pauses = []time.Duration{time.Millisecond, 2 * time.Millisecond, 4 * time.Millisecond}
-	s.client.Timeout = 300 * time.Millisecond
+	s.client.Timeout = 1500 * time.Millisecond
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { s.run(ctx); close(ended) }()
