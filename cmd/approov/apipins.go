@@ -62,7 +62,9 @@ func (c *call) leafPin(prober pins.Prober, domain, kind string) (leafPin, error)
 		go func() { seen <- lookFromHere(prober, domain) }() // ends within the prober's time
 	}
 	if kind != "local" {
-		remote = c.lookFromService(domain)
+		if remote = c.lookFromService(domain); remote.err != nil && !saysUnreached(remote.err) {
+			return leaf, remote.err // there is nothing wrong with the domain, so nobody waits for it
+		}
 	}
 	if kind != "remote" {
 		local = <-seen
@@ -119,13 +121,14 @@ func (c *call) lookFromService(domain string) sight {
 	return sight{from: "the service", pin: served.Certificates[0].Pin, problem: served.Problem}
 }
 
+// saysUnreached reports whether the service could not look at a domain.
+func saysUnreached(err error) bool {
+	refused, ok := errors.AsType[*manageclient.Refusal](err)
+	return ok && (refused.Code == attestapi.CodeUnreachable || refused.Code == attestapi.CodeUnavailable)
+}
+
 // unseen says what to do about a domain that could not be looked at.
 func (c *call) unseen(local, remote sight) error {
-	refused, isRefusal := errors.AsType[*manageclient.Refusal](remote.err)
-	unreached := isRefusal && (refused.Code == attestapi.CodeUnreachable || refused.Code == attestapi.CodeUnavailable)
-	if remote.err != nil && !unreached {
-		return remote.err // there is nothing wrong with the domain
-	}
 	other := ""
 	if c.action.name == "add" {
 		other = "; -pinType explicit takes a pin that you know, -pinType none goes without"
