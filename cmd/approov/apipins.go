@@ -23,10 +23,8 @@ type leafPin struct {
 	Remote string `json:"remote,omitempty"` // as seen from the service
 }
 
-// pinsDiffer is the manual's sentence on two pins that should be equal (manual, "Pinning For New API Domains").
-type pinsDiffer leafPin
-
-func (p pinsDiffer) Error() string {
+// difference is the manual's sentence on two pins that should be equal (manual, "Pinning For New API Domains").
+func (p leafPin) difference() string {
 	return fmt.Sprintf("domain %s local pin %s differs from remote pin %s (may be due to local firewall)", p.Domain, p.Local, p.Remote)
 }
 
@@ -79,7 +77,7 @@ func (c *call) leafPin(prober pins.Prober, domain, kind string) (leafPin, error)
 	}
 	leaf.Local, leaf.Remote = local.pin, remote.pin
 	if kind != "local" && kind != "remote" && local.pin != remote.pin {
-		c.note("%s", pinsDiffer(leaf).Error())
+		c.note("%s", leaf.difference())
 		return leaf, errNegative
 	}
 	leaf.Pin = local.pin
