@@ -23,10 +23,8 @@ type leafPin struct {
 	Remote string `json:"remote,omitempty"` // as seen from the service
 }
 
-// pinsDiffer is the manual's sentence on two pins that should be equal (manual, "Pinning For New API Domains").
-type pinsDiffer leafPin
-
-func (p pinsDiffer) Error() string {
+// difference is the manual's sentence on two pins that should be equal (manual, "Pinning For New API Domains").
+func (p leafPin) difference() string {
 	return fmt.Sprintf("domain %s local pin %s differs from remote pin %s (may be due to local firewall)", p.Domain, p.Local, p.Remote)
 }
 
@@ -62,7 +60,9 @@ func (c *call) leafPin(prober pins.Prober, domain, kind string) (leafPin, error)
 		go func() { seen <- lookFromHere(prober, domain) }() // ends within the prober's time
 	}
 	if kind != "local" {
-		remote = c.lookFromService(domain)
+		if remote = c.lookFromService(domain); remote.err != nil && !saysUnreached(remote.err) {
+			return leaf, remote.err // there is nothing wrong with the domain, so nobody waits for it
+		}
 	}
 	if kind != "remote" {
 		local = <-seen
@@ -77,7 +77,7 @@ func (c *call) leafPin(prober pins.Prober, domain, kind string) (leafPin, error)
 	}
 	leaf.Local, leaf.Remote = local.pin, remote.pin
 	if kind != "local" && kind != "remote" && local.pin != remote.pin {
-		c.note("%s", pinsDiffer(leaf).Error())
+		c.note("%s", leaf.difference())
 		return leaf, errNegative
 	}
 	leaf.Pin = local.pin
@@ -119,13 +119,14 @@ func (c *call) lookFromService(domain string) sight {
 	return sight{from: "the service", pin: served.Certificates[0].Pin, problem: served.Problem}
 }
 
+// saysUnreached reports whether the service could not look at a domain.
+func saysUnreached(err error) bool {
+	refused, ok := errors.AsType[*manageclient.Refusal](err)
+	return ok && (refused.Code == attestapi.CodeUnreachable || refused.Code == attestapi.CodeUnavailable)
+}
+
 // unseen says what to do about a domain that could not be looked at.
 func (c *call) unseen(local, remote sight) error {
-	refused, isRefusal := errors.AsType[*manageclient.Refusal](remote.err)
-	unreached := isRefusal && (refused.Code == attestapi.CodeUnreachable || refused.Code == attestapi.CodeUnavailable)
-	if remote.err != nil && !unreached {
-		return remote.err // there is nothing wrong with the domain
-	}
 	other := ""
 	if c.action.name == "add" {
 		other = "; -pinType explicit takes a pin that you know, -pinType none goes without"
