@@ -41,6 +41,8 @@ func TestScripts(t *testing.T) {
 			"attest":  attestCommand,
 			"asked":   askedCommand,
 			"app":     appCommand,
+			"package": packageCommand,
+			"cut":     cutCommand,
 			"mode":    modeCommand,
 			"exits":   exitsCommand,
 			"tls":     tlsCommand,
