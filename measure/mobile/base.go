@@ -22,14 +22,14 @@ func measureBase(ctx context.Context, a *zipfile.Archive, o Options) (App, error
 		return App{}, err
 	}
 	if base.Size > zipfile.MaxSize {
-		return App{}, fmt.Errorf("%s in it has %d bytes, at most %d are read", base.Name, base.Size, int64(zipfile.MaxSize))
+		return App{}, fmt.Errorf("%.200q in it has %d bytes, at most %d are read", base.Name, base.Size, int64(zipfile.MaxSize))
 	}
 	app, err := measureInner(ctx, base, o)
 	if err != nil {
-		return App{}, fmt.Errorf("%s in it: %w", base.Name, err)
+		return App{}, fmt.Errorf("%.200q in it: %w", base.Name, err)
 	}
 	if len(others) > 0 {
-		app.Warnings = append(app.Warnings, fmt.Sprintf("%s was measured; %s may be for other devices, and would have to be registered too", base.Name, list(others)))
+		app.Warnings = append(app.Warnings, fmt.Sprintf("%.200q was measured; %s may be for other devices, and would have to be registered too", base.Name, list(others)))
 	}
 	return app, nil
 }
@@ -40,7 +40,13 @@ func measureInner(ctx context.Context, f *zipfile.File, o Options) (app App, err
 	if err != nil {
 		return App{}, err
 	}
-	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
+	removed := os.Remove(file.Name()) == nil // at once where the system allows it: nothing is left if the program is killed
+	defer func() {
+		err = errors.Join(err, file.Close())
+		if !removed {
+			err = errors.Join(err, os.Remove(file.Name()))
+		}
+	}()
 	r, err := f.Open()
 	if err != nil {
 		return App{}, err
@@ -112,7 +118,13 @@ func findBase(a *zipfile.Archive) (base *zipfile.File, others []string, err erro
 
 // list names some files.
 func list(names []string) string {
-	text := strings.Join(names[:min(len(names), maxNamed)], ", ")
+	text := ""
+	for i, name := range names[:min(len(names), maxNamed)] {
+		if i > 0 {
+			text += ", "
+		}
+		text += fmt.Sprintf("%.200q", name)
+	}
 	if len(names) > maxNamed {
 		text += fmt.Sprintf(" and %d more", len(names)-maxNamed)
 	}
