@@ -41,8 +41,8 @@ func findBundle(archive *zipfile.Archive) (*bundle, error) {
 		}
 		// Another spelling of a folder would lead a file past the rules here to where a device puts it all the same.
 		for _, part := range strings.Split(strings.TrimSuffix(path, "/"), "/") {
-			if (part == "" && path != "") || part == "." || part == ".." {
-				return nil, fmt.Errorf("the name %.200q has a part %q", f.Name, part)
+			if (part == "" && path != "") || part == "." || part == ".." || strings.Contains(part, `\`) {
+				return nil, fmt.Errorf("the name %.200q has a part %.80q", f.Name, part)
 			}
 		}
 		app, _, found := strings.Cut(path, "/")

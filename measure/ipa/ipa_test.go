@@ -44,6 +44,7 @@ func program(code string) machotest.Program {
 // shop are the files of a package.
 func shop() map[string]string {
 	return map[string]string{
+		"Payload/": "", app: "", app + "Frameworks/": "",
 		app + "Info.plist":                         info,
 		app + "Shop":                               string(program("shop").Bytes()),
 		app + "Assets.car":                         "BOMStore and pictures",
@@ -178,6 +179,7 @@ func TestReadRefuses(t *testing.T) {
 		{"a damaged framework", with(app+"Frameworks/libnet.dylib", string(program("x").Bytes()[:900])), `"Payload/Shop.app/Frameworks/libnet.dylib": Mach-O:`},
 		{"a folder spelt with a dot", with(app+"PlugIns/./evil.dylib", "x"), `has a part "."`},
 		{"a folder spelt with two slashes", with(app+"/Shop", "x"), `has a part ""`},
+		{"a folder spelt with a backslash", with(app+`PlugIns\evil.dylib`, "x"), `has a part "PlugIns\\evil.dylib"`},
 		{"a folder above", with(app+"PlugIns/../evil.dylib", "x"), "leads outside its folder"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -17,6 +17,7 @@ const (
 	cmdMinIOS        = 0x25 // LC_VERSION_MIN_IPHONEOS
 	cmdBuildVersion  = 0x32 // LC_BUILD_VERSION
 	segmentSize      = 72   // bytes of struct segment_command_64
+	executable       = 4    // VM_PROT_EXECUTE, of a segment's initial protection (mach/vm_prot.h)
 	encryptionFields = 20   // of struct encryption_info_command up to its cryptid
 )
 
@@ -124,6 +125,9 @@ func (c *commands) readSegment(command []byte) error {
 	}
 	if c.linkedit {
 		return errors.New("it is a second __LINKEDIT")
+	}
+	if binary.LittleEndian.Uint32(command[60:])&executable != 0 { // the signature, which is not in the digest, is in it
+		return errors.New("its __LINKEDIT can be run")
 	}
 	c.linkedit, c.linkeditAt, c.linkeditEnd = true, int64(at), end
 	clear(command[32:40]) // vmsize

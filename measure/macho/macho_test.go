@@ -12,8 +12,8 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/approovgate/approovgate/measure/macho"
 	"github.com/approovgate/approovgate/internal/machotest"
+	"github.com/approovgate/approovgate/measure/macho"
 )
 
 func read(file []byte) (macho.File, error) {
@@ -145,7 +145,8 @@ func TestReadRefuses(t *testing.T) {
 		{"a segment over the signature", with(func(f []byte) {
 			le.PutUint64(f[command(f, 0x19, 1)+48:], uint64(len(f)))
 		}), "goes beyond where its code signature begins"},
-		{"a second __LINKEDIT", with(func(f []byte) { copy(f[command(f, 0x19, 1)+8:], "__LINKEDIT\x00") }), "a second __LINKEDIT"},
+		{"a second __LINKEDIT", with(func(f []byte) { copy(f[command(f, 0x19, 0)+8:], "__LINKEDIT\x00") }), "a second __LINKEDIT"},
+		{"a __LINKEDIT that can be run", field(0x19, 2, 60, 5), "its __LINKEDIT can be run"},
 		{"no __LINKEDIT", with(func(f []byte) { copy(f[command(f, 0x19, 2)+8:], "__OTHER\x00\x00\x00\x00") }), "is not in __LINKEDIT"},
 		{"a code signature of another length", field(0xc, 0, 0, 0x1d), "it is too short"},
 		{"a second code signature", func() []byte {
@@ -155,6 +156,7 @@ func TestReadRefuses(t *testing.T) {
 		}(), "it is a second code signature"},
 		{"a second command of encryption", field(0x32, 0, 0, 0x2c), "it is a second one of encryption"},
 		{"a signature in front of __LINKEDIT", field(0x1d, 0, 8, 0x1000), "is not in __LINKEDIT"},
+		{"a signature beyond __LINKEDIT", with(func(f []byte) { f[command(f, 0x19, 2)+48] -= 8 }), "is not in __LINKEDIT"},
 		{"a signature in the header", field(0x1d, 0, 8, 16), "is outside the file"},
 		{"a signature beyond the end", field(0x1d, 0, 8, 0xfffffff0), "is outside the file"},
 		{"a signature of 4 GB", field(0x1d, 0, 12, 0xffffffff), "is outside the file"},

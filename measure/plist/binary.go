@@ -254,13 +254,9 @@ func decodeUTF16(units []uint16) (string, error) {
 	return string(utf16.Decode(units)), nil
 }
 
-// refs are the references of a container.
+// refs are the references of a container. The count is at most MaxSize.
 func (r *binaryReader) refs(count, at uint64) ([]byte, error) {
-	b, err := r.bytes(at, count*uint64(r.refSize)) // count is at most MaxSize
-	if err == nil && count > uint64(r.budget.values) {
-		return nil, errValues
-	}
-	return b, err
+	return r.bytes(at, count*uint64(r.refSize))
 }
 
 func (r *binaryReader) array(count, at uint64, depth int) (any, error) {

@@ -121,6 +121,18 @@ func TestParseRefuses(t *testing.T) {
 		}
 		return string(assemble(all, 0))
 	}
+	var chain []string // each array holds the next one
+	for i := range 65 {
+		chain = append(chain, fmt.Sprintf("a1%08x", i+1))
+	}
+	chain = append(chain, "09")
+	at := func(offset uint64) string { // a file of one object, true, and a table that says where it is in eight bytes
+		file := binary.BigEndian.AppendUint64([]byte("bplist00\x09"), offset)
+		return string(append(file, "\x00\x00\x00\x00\x00\x00\x08\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x09"...))
+	}
+	if value, err := plist.Parse([]byte(at(8))); err != nil || value != true {
+		t.Fatalf("an object where it is: got %v, %v, want true", value, err)
+	}
 	lol := `<!DOCTYPE plist [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><plist><string>&b;</string></plist>`
 	for _, row := range []struct{ name, file, want string }{
 		{"nothing", "", "neither XML nor binary"},
@@ -133,6 +145,7 @@ func TestParseRefuses(t *testing.T) {
 		{"two values", xml("<true/><true/>"), "more than one value"},
 		{"two roots", "<plist><true/></plist><plist><true/></plist>", "something follows"},
 		{"text after the root", "<plist><true/></plist>x", "stands outside a value"},
+		{"text after a dictionary that is the root", "<dict/>x", "stands outside a value"},
 		{"text in a dictionary", xml("<dict>x</dict>"), "stands outside a value"},
 		{"an unknown element", xml("<null/>"), `there is no element "null"`},
 		{"an element in a namespace", `<plist xmlns="urn:x"><true/></plist>`, "in a namespace"},
@@ -174,6 +187,10 @@ func TestParseRefuses(t *testing.T) {
 		{"a count of 2^63", objects("5f138000000000000000"), "beyond the end"},
 		{"a count that is a real", objects("5f223f800000"), "a count has the marker 0x22"},
 		{"an array beyond the end", objects("af12000fffff"), "beyond the end"},
+		{"binary, too deep", objects(chain...), "more than 64 deep"},
+		{"an object in the table", at(9 + 3), "beyond the end"},
+		{"an object at the end of the numbers", at(math.MaxUint64), "beyond the end"},
+		{"an object in the magic", at(7), "outside the file"},
 		{"an array of itself", objects("a100000000"), "object 0 contains itself"},
 		{"arrays of each other", objects("a100000001", "a100000000"), "object 0 contains itself"},
 		{"a dictionary whose value is itself", objects("d10000000100000000", "5161"), "object 0 contains itself"},

@@ -20,7 +20,7 @@ import (
 // ipaLinked are small executables for iOS devices that LLVM's linker linked and signed ad hoc, by name.
 func ipaLinked(t *testing.T, names ...string) map[string][]byte {
 	t.Helper()
-	ipaNeeds(t, "llvm-mc", "ld64.lld")
+	ipaNeeds(t, "llvm-mc", "lld")
 	folder := t.TempDir()
 	run := func(name string, args ...string) {
 		command := exec.CommandContext(t.Context(), name, args...)
@@ -45,7 +45,7 @@ func ipaLinked(t *testing.T, names ...string) map[string][]byte {
 		if strings.HasPrefix(name, "unsigned") {
 			sign = "-no_adhoc_codesign"
 		}
-		run("ld64.lld", "-arch", "arm64", "-platform_version", "ios", "15.0", "16.2", "-encryptable", sign, "-o", name, object)
+		run("lld", "-flavor", "darwin", "-arch", "arm64", "-platform_version", "ios", "15.0", "16.2", "-encryptable", sign, "-o", name, object)
 		file, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil {
 			t.Fatal(err)
