@@ -2,6 +2,7 @@ package mobile
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +13,10 @@ import (
 	"github.com/approovgate/approovgate/measure/zipfile"
 )
 
-const maxNamed = 5 // files that an error names
+const (
+	maxNamed   = 5       // files that an error names
+	maxListing = 1 << 20 // bytes of the list of packages in an .xapk
+)
 
 // measureBase measures the base of an app that comes in several packages: of bundletool (.apks), of stores (.xapk,
 // .apkm), or as they lie on a device (manual, "Android App Bundles").
@@ -103,7 +107,10 @@ func findBase(a *zipfile.Archive) (base *zipfile.File, others []string, err erro
 		}
 		others = nil
 	}
-	var plain []string // not of one configuration: .xapk names the base by its package
+	if base = namedBase(a); base != nil {
+		return base, nil, nil
+	}
+	var plain []string // not of one configuration: the base is named by its package
 	for _, name := range names {
 		if lower := strings.ToLower(path.Base(name)); !strings.HasPrefix(lower, "config.") && !strings.HasPrefix(lower, "split_") {
 			plain = append(plain, name)
@@ -114,6 +121,34 @@ func findBase(a *zipfile.Archive) (base *zipfile.File, others []string, err erro
 		return base, nil, nil
 	}
 	return nil, nil, fmt.Errorf("it holds %s, and none of them is base.apk, base-master.apk or universal.apk: take out the one to be registered", list(names))
+}
+
+// namedBase is the base that the list of an .xapk names; nil: there is none.
+func namedBase(a *zipfile.Archive) *zipfile.File {
+	f, found := a.Find("manifest.json")
+	if !found || f.Size > maxListing {
+		return nil
+	}
+	r, err := f.Open()
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = r.Close() }() // only read
+	var listing struct {
+		Packages []struct {
+			ID   string `json:"id"`
+			File string `json:"file"`
+		} `json:"split_apks"`
+	}
+	if json.NewDecoder(r).Decode(&listing) != nil {
+		return nil
+	}
+	for _, one := range listing.Packages {
+		if base, found := a.Find(one.File); found && one.ID == "base" && isAPK(one.File) {
+			return base
+		}
+	}
+	return nil
 }
 
 // list names some files.

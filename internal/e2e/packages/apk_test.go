@@ -126,6 +126,9 @@ func TestAPKsSignedByApksigner(t *testing.T) {
 			if want := apksignerSigners(t, signed); !reflect.DeepEqual(got, want) || len(got) != len(strings.Fields(row.schemes)) || len(warnings) != 0 {
 				t.Errorf("got %v, %q, want %v", got, warnings, want)
 			}
+			if got, want := lineages(t, signed), strings.Contains(row.name, "rotated"); want && (len(got) != 1 || len(got[0]) != 2) || !want && len(got) != 0 {
+				t.Errorf("got lineages %v, want one of two certificates: %v", got, want)
+			}
 		})
 	}
 }
