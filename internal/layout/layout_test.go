@@ -54,15 +54,20 @@ var arrows = map[string]struct{ packages, modules []string }{
 	"sdk":                   {[]string{"jose", "attestapi", "measure", "token", "sdk"}, nil},
 	"internal/manageclient": {[]string{"jose", "attestapi", "internal/manageclient"}, nil},
 	"pins":                  {[]string{"pins"}, nil},
-	"cmd/approov":           {[]string{"jose", "attestapi", "internal/manageclient", "measure", "pins", "source", "cmd/approov"}, nil},
+	"measure/mobile":        {append(packages, "jose", "attestapi", "measure", "measure/mobile"), nil},
+	"cmd/approov":           {append(packages, "jose", "attestapi", "internal/manageclient", "measure", "measure/mobile", "pins", "source", "cmd/approov"), nil},
 	"attestserver/account":  {issuing("attestserver/account"), []string{"github.com/golang-jwt/jwt/v5"}},
 	"attestserver/issue":    {issuing("attestserver/account", "attestserver/issue", "internal/controlsign", "source"), []string{"github.com/golang-jwt/jwt/v5"}},
 	"attestserver/store":    {issuing("attestserver/account", "attestserver/store"), []string{"github.com/golang-jwt/jwt/v5"}},
 	"attestserver/seal":     {[]string{"source", "attestserver/seal"}, nil},
 	"attestserver/evidence": {issuing("attestserver/account", "attestserver/evidence", "attestserver/issue", "internal/controlsign", "source"), []string{"github.com/golang-jwt/jwt/v5"}},
+	"attestserver/pinwatch": {issuing("attestserver/account", "attestserver/pinwatch", "pins"), append([]string{"github.com/golang-jwt/jwt/v5"}, hostModules...)},
 	"attestserver":          {issuing(serving...), append([]string{"github.com/golang-jwt/jwt/v5"}, hostModules...)},
 	"attestserver/manage":   {issuing(append(serving, "attestserver/manage")...), []string{"github.com/danielgtaylor/huma/v2", "github.com/golang-jwt/jwt/v5", "golang.org/x/time"}},
 }
+
+// packages are what reads the files of mobile apps.
+var packages = []string{"measure/apk", "measure/axml", "measure/ipa", "measure/macho", "measure/plist", "measure/zipfile"}
 
 // serving are the packages of the attestation service that answer.
 var serving = []string{"attestserver", "attestserver/account", "attestserver/evidence", "attestserver/issue", "attestserver/store", "internal/controlsign", "internal/logline", "source"}
