@@ -134,6 +134,9 @@ func (w *Watcher) adopt(now time.Time) {
 	there := map[key]bool{}
 	for _, a := range accounts {
 		for _, d := range a.Domains {
+			if demonstration(a, d) {
+				continue
+			}
 			k := key{a.Name, d.Name}
 			there[k] = true
 			switch x := w.watched[k]; {
@@ -260,7 +263,16 @@ func (w *Watcher) Statuses(a *account.Account) attestapi.PinStatuses {
 		if x := w.watched[key{a.Name, d.Name}]; x != nil && !x.stale && slices.Equal(x.pins, d.Pins) {
 			s = x.status
 		}
+		if demonstration(a, d) {
+			s.State, s.Detail = attestapi.PinsUnpinned, "it is the demonstration domain, which is not looked at without pins"
+		}
 		all.Domains = append(all.Domains, s)
 	}
 	return all
+}
+
+// demonstration reports whether a domain is the demonstration domain, whose name is nobody's (RFC 2606 §2). With pins
+// somebody has a server for it.
+func demonstration(a *account.Account, d account.Domain) bool {
+	return d.Name == a.DemoDomain && len(d.Pins) == 0
 }

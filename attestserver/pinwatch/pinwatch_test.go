@@ -275,3 +275,26 @@ func TestOptionsThatLack(t *testing.T) {
 		}
 	}
 }
+
+// The demonstration domain is nobody's: it is looked at only if somebody has pinned it, and so has a server for it.
+func TestTheDemonstrationDomainIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, of := newFleet(), &accounts{}
+		f.set("shapes.example", "A")
+		w, stop := watch(t, Options{Accounts: of.now, Look: f.look, Every: 10 * time.Minute, Rand: fixed(0)})
+		acme := of.set("acme", pinned("shapes.example"))
+		acme.DemoDomain = "shapes.example"
+		time.Sleep(30 * time.Minute)
+		want := attestapi.PinStatus{Domain: "shapes.example", State: "unpinned", Detail: "it is the demonstration domain, which is not looked at without pins"}
+		if got := w.Statuses(acme).Domains; len(got) != 1 || got[0] != want {
+			t.Errorf("without a pin: got %+v, want %+v", got, want)
+		}
+		acme = of.set("acme", pinned("shapes.example", "A"))
+		acme.DemoDomain = "shapes.example"
+		time.Sleep(30 * time.Minute)
+		if got := w.Statuses(acme).Domains; len(got) != 1 || got[0].State != "matched" {
+			t.Errorf("with a pin: got %+v, want it matched", got)
+		}
+		stop()
+	})
+}
