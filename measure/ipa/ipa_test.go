@@ -170,6 +170,7 @@ func TestReadRefuses(t *testing.T) {
 		{"no version", field("CFBundleShortVersionString", "Other"), "CFBundleShortVersionString is not there"},
 		{"a version in brackets", field("2.0.2", "2[9]"), "CFBundleShortVersionString is \"2[9]\", which has '['"},
 		{"a build that is a number", field("<string>3</string>", "<integer>3</integer>"), "CFBundleVersion is not there, or not a text"},
+		{"an oldest system of control characters", field(">15.0<", ">15\t0<"), `MinimumOSVersion is "15\t0", which has '\t'`},
 		{"no executable", field("CFBundleExecutable", "Other"), `CFBundleExecutable is "", want the name`},
 		{"an executable elsewhere", field("<string>Shop<", "<string>../Shop<"), `CFBundleExecutable is "../Shop", want the name`},
 		{"an executable that is not there", with(app+"Shop", ""), `"Payload/Shop.app/Shop", its executable, is not there`},
