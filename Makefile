@@ -7,7 +7,7 @@ STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # No C compiler is needed; the race detector alone asks for one.
 export CGO_ENABLED = 0
 
-.PHONY: help build test lint race race-caddy race-attest attest-long bench-attest fuzz e2e e2e-long e2e-traefik reliability crosstalk bench bench-hosts bench-short caddy timing npm-oracle vectors traefik-bundle traefik
+.PHONY: help build test lint race race-caddy race-attest attest-long bench-attest bench-packages fuzz e2e e2e-long e2e-traefik reliability crosstalk bench bench-hosts bench-short caddy timing npm-oracle npm-packages vectors traefik-bundle traefik
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -29,7 +29,7 @@ lint: ## check format, vet and staticcheck
 	for module in internal/yaegitest internal/e2e traefikplugin/e2e deploy/kubernetes/check; do (cd $$module && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...) || exit 1; done
 
 race: ## run the tests of what runs concurrently under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race ./engine ./gate ./internal/h1 ./internal/host ./internal/liveask/suite ./internal/logline ./internal/sdnotify ./internal/tracing ./proxy ./source ./traefikplugin ./cmd/approovgate ./internal/conformance ./attestserver ./attestserver/evidence ./measure ./sdk
+	CGO_ENABLED=1 $(GO) test -race ./engine ./gate ./internal/h1 ./internal/host ./internal/liveask/suite ./internal/logline ./internal/sdnotify ./internal/tracing ./proxy ./source ./traefikplugin ./cmd/approovgate ./internal/conformance ./attestserver ./attestserver/evidence ./measure ./measure/mobile ./pins ./sdk
 
 # When the time is up, go test -fuzz sometimes reports "context deadline exceeded" although nothing was found
 # (golang.org/issue/75804). A target has failed if there is more to say than that.
@@ -43,7 +43,7 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 		done; \
 	done
 
-e2e: ## ask the sidecar with real clients: gRPC, a browser, curl, h2spec, slow ones (needs chromium, curl, slowhttptest)
+e2e: ## ask the sidecar with real clients, and read real app packages (needs what .ci/run installs, and make npm-packages)
 	cd internal/e2e && $(GO) test -count=1 -timeout 20m $(TESTFLAGS) ./...
 
 e2e-traefik: ## the plugin in Traefik's loader, and in real Traefik processes if make traefik has built them
@@ -57,6 +57,9 @@ race-attest: ## run the tests of the attestation service and the SDK under the r
 
 attest-long: ## kill the attestation service 500 times under load, and attest a million times (Linux, 15 minutes)
 	APPROOVGATE_ATTEST=long $(GO) test -count=1 -timeout 60m -v -run 'Kill|Memory' ./internal/attestd
+
+bench-packages: ## measure what reading packages of a hundred MB and more costs
+	$(GO) test -run '^$$' -bench 'File|Read' -benchtime 5x ./measure/mobile ./measure/ipa
 
 bench-attest: ## measure attestations on SQLite and on PostgreSQL, and what the SDK's fetches take
 	$(GO) test -run '^$$' -bench Attestation -benchtime 20000x -count 3 ./internal/attestd
@@ -91,6 +94,9 @@ timing: ## look for time that depends on secrets (a quiet machine, minutes)
 
 npm-oracle: ## install the npm package that the tests of jose ask if it is there (needs node and npm)
 	npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix jose/testdata/npm
+
+npm-packages: ## install the npm packages whose apps and readers internal/e2e/packages takes (needs node and npm, 110 MB)
+	npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix internal/e2e/packages/npm
 
 vectors: ## write testdata/vectors again from its generator
 	$(GO) run ./internal/conformance/generate
