@@ -59,13 +59,15 @@ func (s *Search) Add(other *Search) error {
 		return fmt.Errorf("it holds more than %d SDK libraries", MaxLibraries)
 	}
 	for _, text := range other.Configs {
-		s.addConfig(text)
+		s.addConfig([]byte(text))
 	}
 	return nil
 }
 
-func (s *Search) addConfig(text string) {
-	if len(s.Configs) < MaxConfigs && !slices.Contains(s.Configs, text) {
-		s.Configs = append(s.Configs, text)
+// addConfig copies a text only if it is kept: in a hostile file there is one in every few bytes.
+func (s *Search) addConfig(text []byte) {
+	known := slices.ContainsFunc(s.Configs, func(other string) bool { return other == string(text) })
+	if len(s.Configs) < MaxConfigs && !known {
+		s.Configs = append(s.Configs, string(text))
 	}
 }

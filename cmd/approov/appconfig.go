@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"io"
 	"os"
@@ -39,13 +40,17 @@ func (c *call) warnOfConfig(path string) error {
 
 // newestConfig is the highest version among the account's configurations that stand in an app; 0: there is none.
 func newestConfig(app io.Reader, text string, current attestapi.Config) (int64, error) {
+	s := measure.Search{Mark: configMark(text)}
+	if err := s.Read(context.Background(), app); err != nil {
+		return 0, err
+	}
 	newest := int64(0)
-	err := measure.FindTexts(app, configMark(text), attestapi.MaxConfig, func(found string) {
+	for _, found := range s.Configs {
 		if c, err := attestapi.OpenInitialConfig(found); err == nil && c.Key == current.Key {
 			newest = max(newest, c.Version)
 		}
-	})
-	return newest, err
+	}
+	return newest, nil
 }
 
 // configMark is how every SDK configuration begins: the base64 of its JWS header, as far as it does not depend on

@@ -175,7 +175,7 @@ func TestSignaturesThatAreWrong(t *testing.T) {
 		}}, "no algorithm that is known"},
 		{"v2 taken out of what v1 says has it", apktest.App{V1: keys, V2: keys, Signed: replace("\x1a\x87\x09\x71", "\x1b\x87\x09\x71")}, "later ones too, which were taken out"},
 		{"v1 whose list was changed", apktest.App{V1: keys, Signed: func(b []byte) []byte { return b }, Files: []apktest.File{{Name: "META-INF/OTHER.SF", Content: "changed"},
-			{Name: "META-INF/OTHER.EC", Content: string(key.PKCS7([]byte("signed"), nil))}}}, "OTHER.EC: it does not verify"},
+			{Name: "META-INF/OTHER.EC", Content: string(key.PKCS7([]byte("signed"), nil))}}}, `OTHER.EC": it does not verify`},
 		{"v1 without its list", apktest.App{Files: []apktest.File{{Name: "META-INF/X.RSA", Content: string(key.PKCS7([]byte("signed"), nil))}}}, "there is no META-INF/X.SF"},
 		{"v1 that is none", apktest.App{Files: []apktest.File{{Name: "META-INF/X.DSA", Content: "none"}}}, "no signature of PKCS #7"},
 		{"a signing block of another size", apktest.App{V2: keys, Signed: func(b []byte) []byte { b[bytes.Index(b, []byte("APK Sig Block 42"))-8]++; return b }}, "two sizes|says it has"},

@@ -36,7 +36,7 @@ func (s *Signatures) readV1(a *zipfile.Archive, others bool) error {
 		}
 		p, err := readPKCS7(content)
 		if err != nil {
-			s.warn("its v1 signature %s cannot be read: %v", f.Name, err)
+			s.warn("its v1 signature %.200q cannot be read: %v", f.Name, err)
 			continue
 		}
 		signer, certificate := newSigner(SchemeV1, p.certificate)
@@ -44,7 +44,7 @@ func (s *Signatures) readV1(a *zipfile.Archive, others bool) error {
 		list := strings.TrimSuffix(f.Name, path.Ext(f.Name)) + ".SF"
 		signed, err := readWhole(a, list, maxJarList)
 		if err != nil {
-			s.warn("its v1 signature %s is over %s: %v", f.Name, list, err)
+			s.warn("its v1 signature %.200q is over %.200q: %v", f.Name, list, err)
 			continue
 		}
 		s.checkV1(f.Name, p, certificate, signed, others)
@@ -54,9 +54,9 @@ func (s *Signatures) readV1(a *zipfile.Archive, others bool) error {
 
 func (s *Signatures) checkV1(name string, p pkcs7, certificate *x509.Certificate, signed []byte, others bool) {
 	if certificate == nil {
-		s.warn("its v1 signature %s cannot be checked: the certificate cannot be read", name)
+		s.warn("its v1 signature %.200q cannot be checked: the certificate cannot be read", name)
 	} else if err := p.verify(certificate, signed); err != nil {
-		s.warn("its v1 signature %s: %v", name, err)
+		s.warn("its v1 signature %.200q: %v", name, err)
 	}
 	// The first section says which other schemes it was signed by, so that nobody takes them out unseen.
 	section := signed[:min(len(signed), maxJarSection)]

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/approovgate/approovgate/measure/zipfile"
 )
@@ -21,6 +23,8 @@ const (
 	SchemeV3  = "v3"
 	SchemeV31 = "v3.1"
 )
+
+const maxSubject = 1024 // bytes of a certificate's subject that are told
 
 // Signer is who signed a package.
 type Signer struct {
@@ -120,8 +124,19 @@ func newSigner(scheme string, certificate []byte) (Signer, *x509.Certificate) {
 	if err != nil {
 		return one, nil
 	}
-	one.Subject, one.Key = c.Subject.String(), keyText(c)
+	one.Subject, one.Key = printable(c.Subject.String()), keyText(c)
 	return one, c
+}
+
+// printable is a text that can be printed on a terminal, whoever wrote it.
+func printable(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
+	return strings.ToValidUTF8(text[:min(len(text), maxSubject)], "")
 }
 
 func digestText(certificate []byte) string {

@@ -2,6 +2,7 @@ package mobile
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +13,10 @@ import (
 	"github.com/approovgate/approovgate/measure/zipfile"
 )
 
-const maxNamed = 5 // files that an error names
+const (
+	maxNamed   = 5       // files that an error names
+	maxListing = 1 << 20 // bytes of the list of packages in an .xapk
+)
 
 // measureBase measures the base of an app that comes in several packages: of bundletool (.apks), of stores (.xapk,
 // .apkm), or as they lie on a device (manual, "Android App Bundles").
@@ -22,14 +26,14 @@ func measureBase(ctx context.Context, a *zipfile.Archive, o Options) (App, error
 		return App{}, err
 	}
 	if base.Size > zipfile.MaxSize {
-		return App{}, fmt.Errorf("%s in it has %d bytes, at most %d are read", base.Name, base.Size, int64(zipfile.MaxSize))
+		return App{}, fmt.Errorf("%.200q in it has %d bytes, at most %d are read", base.Name, base.Size, int64(zipfile.MaxSize))
 	}
 	app, err := measureInner(ctx, base, o)
 	if err != nil {
-		return App{}, fmt.Errorf("%s in it: %w", base.Name, err)
+		return App{}, fmt.Errorf("%.200q in it: %w", base.Name, err)
 	}
 	if len(others) > 0 {
-		app.Warnings = append(app.Warnings, fmt.Sprintf("%s was measured; %s may be for other devices, and would have to be registered too", base.Name, list(others)))
+		app.Warnings = append(app.Warnings, fmt.Sprintf("%.200q was measured; %s may be for other devices, and would have to be registered too", base.Name, list(others)))
 	}
 	return app, nil
 }
@@ -40,7 +44,13 @@ func measureInner(ctx context.Context, f *zipfile.File, o Options) (app App, err
 	if err != nil {
 		return App{}, err
 	}
-	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
+	removed := os.Remove(file.Name()) == nil // at once where the system allows it: nothing is left if the program is killed
+	defer func() {
+		err = errors.Join(err, file.Close())
+		if !removed {
+			err = errors.Join(err, os.Remove(file.Name()))
+		}
+	}()
 	r, err := f.Open()
 	if err != nil {
 		return App{}, err
@@ -97,7 +107,10 @@ func findBase(a *zipfile.Archive) (base *zipfile.File, others []string, err erro
 		}
 		others = nil
 	}
-	var plain []string // not of one configuration: .xapk names the base by its package
+	if base = namedBase(a); base != nil {
+		return base, nil, nil
+	}
+	var plain []string // not of one configuration: the base is named by its package
 	for _, name := range names {
 		if lower := strings.ToLower(path.Base(name)); !strings.HasPrefix(lower, "config.") && !strings.HasPrefix(lower, "split_") {
 			plain = append(plain, name)
@@ -110,9 +123,43 @@ func findBase(a *zipfile.Archive) (base *zipfile.File, others []string, err erro
 	return nil, nil, fmt.Errorf("it holds %s, and none of them is base.apk, base-master.apk or universal.apk: take out the one to be registered", list(names))
 }
 
+// namedBase is the base that the list of an .xapk names; nil: there is none.
+func namedBase(a *zipfile.Archive) *zipfile.File {
+	f, found := a.Find("manifest.json")
+	if !found || f.Size > maxListing {
+		return nil
+	}
+	r, err := f.Open()
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = r.Close() }() // only read
+	var listing struct {
+		Packages []struct {
+			ID   string `json:"id"`
+			File string `json:"file"`
+		} `json:"split_apks"`
+	}
+	if json.NewDecoder(r).Decode(&listing) != nil {
+		return nil
+	}
+	for _, one := range listing.Packages {
+		if base, found := a.Find(one.File); found && one.ID == "base" && isAPK(one.File) {
+			return base
+		}
+	}
+	return nil
+}
+
 // list names some files.
 func list(names []string) string {
-	text := strings.Join(names[:min(len(names), maxNamed)], ", ")
+	text := ""
+	for i, name := range names[:min(len(names), maxNamed)] {
+		if i > 0 {
+			text += ", "
+		}
+		text += fmt.Sprintf("%.200q", name)
+	}
 	if len(names) > maxNamed {
 		text += fmt.Sprintf(" and %d more", len(names)-maxNamed)
 	}

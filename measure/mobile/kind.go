@@ -40,4 +40,7 @@ func kindOf(a *zipfile.Archive) kind {
 	return kindUnknown
 }
 
-func isAPK(name string) bool { return strings.EqualFold(path.Ext(name), ".apk") }
+// isAPK says whether a file is a package by its name. What macOS adds to archives about each file is none.
+func isAPK(name string) bool {
+	return strings.EqualFold(path.Ext(name), ".apk") && !strings.HasPrefix(name, "__MACOSX/")
+}

@@ -195,14 +195,19 @@ func TestPackagesOfOneApp(t *testing.T) {
 		want  string // of an error or a warning; "": none
 	}{
 		{"bundletool's", []apktest.File{{Name: "toc.pb"}, {Name: "splits/base-de.apk", Content: split}, {Name: "splits/base-master.apk", Content: string(base)}}, ""},
-		{"bundletool's, with another base", []apktest.File{{Name: "splits/base-master.apk", Content: string(base)}, {Name: "splits/base-master_2.apk", Content: "x"}}, "splits/base-master_2.apk may be for other devices"},
+		{"bundletool's, with another base", []apktest.File{{Name: "splits/base-master.apk", Content: string(base)}, {Name: "splits/base-master_2.apk", Content: "x"}}, `"splits/base-master_2.apk" may be for other devices`},
 		{"bundletool's universal one", []apktest.File{{Name: "universal.apk", Content: string(base), Stored: true}}, ""},
 		{"of the Play console", []apktest.File{{Name: "acer_jetfirelte/base.apk", Content: string(base)}, {Name: "acer_jetfirelte/split_config.de.apk", Content: split}}, ""},
 		{"of a store, the base by its package's name", []apktest.File{{Name: "manifest.json"}, {Name: "config.de.apk", Content: split}, {Name: "com.criticalblue.demo.apk", Content: string(base)}}, ""},
-		{"no base", []apktest.File{{Name: "a.apk"}, {Name: "b.apk"}}, "a.apk, b.apk, and none of them is base.apk"},
-		{"many, and no base", []apktest.File{{Name: "1.apk"}, {Name: "2.apk"}, {Name: "3.apk"}, {Name: "4.apk"}, {Name: "5.apk"}, {Name: "6.apk"}}, "5.apk and 1 more"},
-		{"a base that is a part", []apktest.File{{Name: "base.apk", Content: split}}, "base.apk in it: it is \"config.de\""},
-		{"a base that is no archive", []apktest.File{{Name: "base.apk", Content: "x"}}, "base.apk in it: not a zip archive"},
+		{"of a store, the base by its list", []apktest.File{{Name: "manifest.json", Content: `{"split_apks":[{"file":"x.apk","id":"config.x"},{"file":"shop.apk","id":"base"}]}`},
+			{Name: "x.apk", Content: split}, {Name: "shop.apk", Content: string(base)}}, ""},
+		{"with what macOS adds", []apktest.File{{Name: "shop.apk", Content: string(base)}, {Name: "__MACOSX/._shop.apk", Content: "x"}}, ""},
+		{"a list of what is not there", []apktest.File{{Name: "manifest.json", Content: `{"split_apks":[{"file":"none.apk","id":"base"}]}`}, {Name: "a.apk"}, {Name: "b.apk"}}, "none of them is base.apk"},
+		{"a list that is none", []apktest.File{{Name: "manifest.json", Content: "{"}, {Name: "a.apk"}, {Name: "b.apk"}}, "none of them is base.apk"},
+		{"no base", []apktest.File{{Name: "a.apk"}, {Name: "b.apk"}}, `"a.apk", "b.apk", and none of them is base.apk`},
+		{"many, and no base", []apktest.File{{Name: "1.apk"}, {Name: "2.apk"}, {Name: "3.apk"}, {Name: "4.apk"}, {Name: "5.apk"}, {Name: "6.apk"}}, `"5.apk" and 1 more`},
+		{"a base that is a part", []apktest.File{{Name: "base.apk", Content: split}}, `"base.apk" in it: it is "config.de"`},
+		{"a base that is no archive", []apktest.File{{Name: "base.apk", Content: "x"}}, `"base.apk" in it: not a zip archive`},
 		{"a base that holds packages itself", []apktest.File{{Name: "base.apk", Content: string(apktest.Zip([]apktest.File{{Name: "base.apk", Content: string(base)}}))}}, "no AndroidManifest.xml"},
 	} {
 		app, err := mobile.File(t.Context(), put(t, "app.apks", apktest.Zip(row.files)), mobile.Options{})

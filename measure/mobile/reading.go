@@ -77,12 +77,16 @@ func (r *reading) run(ctx context.Context, whole io.Writer) error {
 		})
 	}
 	all.Wait()
+	var ended error // by the context: the caller's, or that of a reader beside one that failed
 	for _, err := range failures {
-		if err != nil && !errors.Is(err, context.Canceled) {
+		switch {
+		case errors.Is(err, context.Canceled):
+			ended = err
+		case err != nil:
 			return err
 		}
 	}
-	return errors.Join(failures...)
+	return ended
 }
 
 // readWhole computes the digest of the archive.

@@ -134,6 +134,28 @@ func ourSigners(t *testing.T, path string) (map[string][]string, []string) {
 	return signers, warnings
 }
 
+// lineages are the certificates that signers had, of each that has had more than one.
+func lineages(t *testing.T, path string) [][]string {
+	t.Helper()
+	content, a := openAPK(t, path)
+	s, err := apk.ReadSignatures(bytes.NewReader(content), int64(len(content)), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][]string
+	signers, _ := s.Result()
+	for _, one := range signers {
+		switch {
+		case len(one.Lineage) == 0:
+		case one.Lineage[len(one.Lineage)-1] != one.SHA256:
+			t.Errorf("got a lineage %v that does not end in the signer, %s", one.Lineage, one.SHA256)
+		default:
+			all = append(all, one.Lineage)
+		}
+	}
+	return all
+}
+
 // apksignerSigners are the certificates of each scheme. It prints those of the scheme that a device goes by, so it is
 // asked about devices of three ages.
 func apksignerSigners(t *testing.T, path string) map[string][]string {

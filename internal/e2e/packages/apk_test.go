@@ -126,6 +126,9 @@ func TestAPKsSignedByApksigner(t *testing.T) {
 			if want := apksignerSigners(t, signed); !reflect.DeepEqual(got, want) || len(got) != len(strings.Fields(row.schemes)) || len(warnings) != 0 {
 				t.Errorf("got %v, %q, want %v", got, warnings, want)
 			}
+			if got, want := lineages(t, signed), strings.Contains(row.name, "rotated"); want && (len(got) != 1 || len(got[0]) != 2) || !want && len(got) != 0 {
+				t.Errorf("got lineages %v, want one of two certificates: %v", got, want)
+			}
 		})
 	}
 }
@@ -177,6 +180,34 @@ func TestManifestsOfAapt(t *testing.T) {
 					t.Errorf("got %s, want %s", got, want)
 				}
 			})
+		}
+	}
+}
+
+// TestAPKSignedWithDSA names the signer, and says that the signature is not checked.
+func TestAPKSignedWithDSA(t *testing.T) {
+	apkNeeds(t, map[string]string{"apksigner": installApksigner, "keytool": "apt-get install default-jre-headless"})
+	folder := t.TempDir()
+	store, signed := filepath.Join(folder, "store"), filepath.Join(folder, "signed.apk")
+	must(t, "keytool", "-genkeypair", "-keyalg", "DSA", "-keysize", "2048", "-sigalg", "SHA256withDSA", "-dname", "CN=DSA", "-alias", "dsa", "-keystore", store, "-storepass", "password")
+	unsigned := filepath.Join(folder, "unsigned.apk")
+	if err := os.WriteFile(unsigned, apktest.App{Manifest: apktest.Manifest{Package: "com.example.shop", MinSDK: 24, TargetSDK: 29}}.Make(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, "apksigner", "sign", "--ks", store, "--ks-pass", "pass:password", "--v1-signing-enabled", "true", "--in", unsigned, "--out", signed)
+	got, warnings := ourSigners(t, signed)
+	want := apksignerSigners(t, signed)
+	for scheme, all := range want {
+		if len(got[scheme]) != len(all) || !strings.HasPrefix(all[0], got[scheme][0]) {
+			t.Errorf("%s: got %v, want %v", scheme, got[scheme], all)
+		}
+	}
+	if len(got) != 3 || len(want) < 2 || len(warnings) == 0 {
+		t.Errorf("got %v, %q, want %v and warnings", got, warnings, want)
+	}
+	for _, text := range warnings {
+		if !strings.Contains(text, "DSA, which is not checked") {
+			t.Errorf("got the warning %q", text)
 		}
 	}
 }
