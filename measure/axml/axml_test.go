@@ -49,6 +49,7 @@ func TestWalk(t *testing.T) {
 		{"strings of UTF-8", with(func(m *apktest.Manifest) { m.UTF8 = true }), want},
 		{"attributes without names", with(func(m *apktest.Manifest) { m.NoNames = true }), want},
 		{"chunks that nobody knows", with(func(m *apktest.Manifest) { m.Odd = true }), want},
+		{"more behind the end of the outermost element", apktest.Chunk(3, nil, append(m.Encode()[8:], "\x02\x01 and more of no kind"...)), want},
 		{"more behind the file", append(m.Encode(), "more"...), want},
 		{"no version", with(func(m *apktest.Manifest) { m.VersionName, m.VersionCode = "", 0 }), strings.Replace(want, `"2.0" 3`, `"" 0`, 1)},
 		{"a name beyond ASCII in UTF-8", with(func(m *apktest.Manifest) { m.VersionName, m.UTF8 = "β-😀", true }), strings.Replace(want, "2.0", "β-😀", 1)},

@@ -53,7 +53,9 @@ func Walk(file []byte, start func(Element) error) error {
 		case isNode && c.header < nodeHeader:
 			return fmt.Errorf("a node's header has %d bytes", c.header)
 		case c.kind == chunkEndElement:
-			depth--
+			if depth--; depth <= 0 {
+				return nil // Android reads no further than the end of the outermost
+			}
 		case c.kind == chunkStartElement:
 			depth++
 			e, err := d.element(c, depth)

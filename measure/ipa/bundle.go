@@ -226,7 +226,7 @@ func (b *bundle) warnings(app *App) []string {
 	if app.Debuggable {
 		all = append(all, "it is a development build, into which a debugger may look (get-task-allow): register what is exported for the store")
 	}
-	for _, path := range b.paths() {
+	for _, path := range b.paths() { // Xcode 10.2 Release Notes, "App Thinning"
 		if strings.HasPrefix(path, "Frameworks/libswift") {
 			all = append(all, fmt.Sprintf("%.200q is one of Swift's own libraries, which the store leaves out where iOS 12.2 or later has it: "+
 				"set the deployment target to 12.2 or later", path))

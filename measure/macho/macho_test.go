@@ -205,6 +205,14 @@ func TestDigestStaysWhenSignedAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	file := p.Bytes()
+	free, signature := freeBytes(file)
+	for at := range free {
+		file[at] = 0
+	}
+	if want := sha256.Sum256(file[:signature]); first.Digest != want {
+		t.Errorf("got %x, want what the package's comment says, %x", first.Digest, want)
+	}
 	for _, row := range []struct {
 		name   string
 		change func(p *machotest.Program)
