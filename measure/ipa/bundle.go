@@ -1,6 +1,7 @@
 package ipa
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -123,7 +124,7 @@ func (b *bundle) readExecutables(ctx context.Context, main string) error {
 		if b.digests[path] = executable.Digest; len(b.digests) > maxExecutables {
 			return fmt.Errorf("it has more than %d executables", maxExecutables)
 		}
-		if path == main { // of the others nothing more is kept: their entitlements may be long
+		if path == main { // of the others nothing more is kept
 			b.own = executable
 		}
 	}
@@ -177,7 +178,13 @@ func (b *bundle) describe(app *App, main string) error {
 		return fmt.Errorf("%.200q is built for %v, not for iOS", b.folder+main, own.Platform)
 	}
 	app.Team, app.Adhoc = own.Signature.Team, own.Signature.Adhoc || !own.Signature.Present
-	app.Debuggable = own.Signature.Entitlements.Bool("get-task-allow")
+	if text := own.Signature.Entitlements; len(bytes.TrimSpace(text)) > 0 {
+		entitlements, err := plist.ParseDict(text)
+		if err != nil {
+			return fmt.Errorf("%.200q: its entitlements: %w", b.folder+main, err)
+		}
+		app.Debuggable = entitlements.Bool("get-task-allow")
+	}
 	if app.MinOS == "" {
 		app.MinOS = own.MinOS
 	}
@@ -219,7 +226,7 @@ func (b *bundle) warnings(app *App) []string {
 	if app.Debuggable {
 		all = append(all, "it is a development build, into which a debugger may look (get-task-allow): register what is exported for the store")
 	}
-	for _, path := range b.paths() {
+	for _, path := range b.paths() { // Xcode 10.2 Release Notes, "App Thinning"
 		if strings.HasPrefix(path, "Frameworks/libswift") {
 			all = append(all, fmt.Sprintf("%.200q is one of Swift's own libraries, which the store leaves out where iOS 12.2 or later has it: "+
 				"set the deployment target to 12.2 or later", path))

@@ -86,7 +86,7 @@ func read(ctx context.Context, archive *zipfile.Archive) (App, error) {
 	if err != nil {
 		return App{}, fmt.Errorf("%.200q: %w", b.folder+"Info.plist", err)
 	}
-	app := App{MinOS: info.Text("MinimumOSVersion")}
+	var app App
 	for _, field := range []struct {
 		key  string
 		to   *string
@@ -95,7 +95,11 @@ func read(ctx context.Context, archive *zipfile.Archive) (App, error) {
 		{"CFBundleIdentifier", &app.Package, MaxPackage},
 		{"CFBundleShortVersionString", &app.Version, MaxVersion},
 		{"CFBundleVersion", &app.Build, MaxVersion},
+		{"MinimumOSVersion", &app.MinOS, MaxVersion},
 	} {
+		if _, there := info[field.key]; !there && field.key == "MinimumOSVersion" {
+			continue // the executable says it, too
+		}
 		if *field.to, err = name(info, field.key, field.most); err != nil {
 			return App{}, fmt.Errorf("%.200q: %w", b.folder+"Info.plist", err)
 		}

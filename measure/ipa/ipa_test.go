@@ -150,6 +150,8 @@ func TestReadRefuses(t *testing.T) {
 	encrypted.CryptID = 1
 	mac, x86 := program("shop"), machotest.Program{CPU: 0x01000007}.Bytes()
 	mac.Platform = 1
+	entitled := program("shop")
+	entitled.Signer.Entitlements = "<plist><array/></plist>"
 	for _, row := range []struct {
 		name  string
 		files map[string]string
@@ -168,12 +170,14 @@ func TestReadRefuses(t *testing.T) {
 		{"no version", field("CFBundleShortVersionString", "Other"), "CFBundleShortVersionString is not there"},
 		{"a version in brackets", field("2.0.2", "2[9]"), "CFBundleShortVersionString is \"2[9]\", which has '['"},
 		{"a build that is a number", field("<string>3</string>", "<integer>3</integer>"), "CFBundleVersion is not there, or not a text"},
+		{"an oldest system of control characters", field(">15.0<", ">15\t0<"), `MinimumOSVersion is "15\t0", which has '\t'`},
 		{"no executable", field("CFBundleExecutable", "Other"), `CFBundleExecutable is "", want the name`},
 		{"an executable elsewhere", field("<string>Shop<", "<string>../Shop<"), `CFBundleExecutable is "../Shop", want the name`},
 		{"an executable that is not there", with(app+"Shop", ""), `"Payload/Shop.app/Shop", its executable, is not there`},
 		{"an executable that is a script", with(app+"Shop", "#!/bin/sh and so on"), "its executable, is not there, or is none"},
 		{"an executable for the simulator on Intel", with(app+"Shop", string(x86)), `"Payload/Shop.app/Shop": Mach-O: no arm64 code, but x86_64: a simulator build`},
 		{"an executable for macOS", with(app+"Shop", string(mac.Bytes())), "is built for macOS, not for iOS"},
+		{"entitlements that are none", with(app+"Shop", string(entitled.Bytes())), `"Payload/Shop.app/Shop": its entitlements: plist: it is not a dictionary`},
 		{"an executable that the store encrypted", with(app+"Shop", string(encrypted.Bytes())), `"Payload/Shop.app/Shop": the store encrypted it`},
 		{"a framework that the store encrypted", with(app+"Frameworks/libnet.dylib", string(encrypted.Bytes())), "the store encrypted it"},
 		{"a damaged framework", with(app+"Frameworks/libnet.dylib", string(program("x").Bytes()[:900])), `"Payload/Shop.app/Frameworks/libnet.dylib": Mach-O:`},

@@ -29,14 +29,15 @@ import (
 	"strings"
 )
 
-// The bounds of an executable. Large apps have 300 MB, 60 kB of load commands and 3 MB of signature.
+// The bounds of an executable. Large apps have 300 MB, 60 kB of load commands and 4 MB of signature, a hash of 32 bytes,
+// and often another one of 20, for each 4 kB.
 const (
-	MaxSize      = 4 << 30  // bytes: the format's own offsets have 32 bits
-	MaxSlices    = 32       // executables in a universal one
-	MaxCommands  = 10_000   // load commands
-	MaxHeader    = 1 << 20  // bytes of them
-	MaxSignature = 16 << 20 // bytes of a code signature
-	readSize     = 1 << 20  // bytes read at once, after which a context's end is seen
+	MaxSize      = 4 << 30 // bytes: the format's own offsets have 32 bits
+	MaxSlices    = 32      // executables in a universal one
+	MaxCommands  = 10_000  // load commands
+	MaxHeader    = 1 << 20 // bytes of them
+	MaxSignature = 8 << 20 // bytes of a code signature
+	readSize     = 1 << 20 // bytes read at once, after which a context's end is seen
 )
 
 // ErrNoARM64 is in the error of an executable that has no code that iOS devices can run or load.

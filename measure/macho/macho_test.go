@@ -63,7 +63,7 @@ func TestReadSaysWhatTheExecutableSays(t *testing.T) {
 			f, err := read(row.file)
 			got := fmt.Sprintf("%v %s, encrypted %t, ", f.Platform, f.MinOS, f.Encrypted)
 			if s := f.Signature; s.Present {
-				got += fmt.Sprintf("%s of %s, ad hoc %t, debuggable %t", s.Identifier, s.Team, s.Adhoc, s.Entitlements.Bool("get-task-allow"))
+				got += fmt.Sprintf("%s of %s, ad hoc %t, debuggable %t", s.Identifier, s.Team, s.Adhoc, strings.Contains(string(s.Entitlements), "get-task-allow"))
 			} else {
 				got += "no signature"
 			}
@@ -172,7 +172,8 @@ func TestReadRefuses(t *testing.T) {
 		{"an identifier without an end", signer(machotest.Signer{Identifier: strings.Repeat("a", 256)}), "its identifier has no end within 255 bytes"},
 		{"an identifier of control characters", signer(machotest.Signer{Identifier: "a\x1b[2J"}), "its identifier has the byte 0x1b"},
 		{"a team of spaces", signer(machotest.Signer{Identifier: "a", Team: " "}), "its team has the byte 0x20"},
-		{"entitlements that are none", signer(machotest.Signer{Identifier: "a", Entitlements: "<plist/>"}), "its entitlements: plist:"},
+		{"entitlements of more than a megabyte", signer(machotest.Signer{Identifier: "a", Entitlements: strings.Repeat(" ", 1<<20+1)}), "its entitlements have more than 1048576 bytes"},
+		{"a signature of 9 MB", signer(machotest.Signer{Identifier: "a", Certificates: strings.Repeat(" ", 9<<20)}), "its code signature has more than 8388608 bytes"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			f, err := read(row.file)
@@ -203,6 +204,14 @@ func TestDigestStaysWhenSignedAnew(t *testing.T) {
 	first, err := read(p.Bytes())
 	if err != nil {
 		t.Fatal(err)
+	}
+	file := p.Bytes()
+	free, signature := freeBytes(file)
+	for at := range free {
+		file[at] = 0
+	}
+	if want := sha256.Sum256(file[:signature]); first.Digest != want {
+		t.Errorf("got %x, want what the package's comment says, %x", first.Digest, want)
 	}
 	for _, row := range []struct {
 		name   string

@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-
-	"github.com/approovgate/approovgate/measure/plist"
 )
 
 // Signature is what a code signature says. The zero Signature: there is none.
@@ -16,7 +14,7 @@ type Signature struct {
 	Team         string // such as A1B2C3D4E5, of the developer; empty: it does not say
 	Adhoc        bool   // made without a certificate
 	HashType     byte   // 1: SHA-1, 2: SHA-256
-	Entitlements plist.Dict
+	Entitlements []byte // a property list of what the system lets the app do; empty: there is none
 }
 
 // Parts of a code signature (xnu, osfmk/kern/cs_blobs.h); numbers are big-endian.
@@ -30,8 +28,9 @@ const (
 	versionTeam        = 0x20200 // of code directories, from which on they have a team
 	directorySize      = 44      // bytes of a code directory before its versions added to it
 	teamField          = 48
-	maxParts           = 64  // of a signature
-	maxSignatureText   = 255 // bytes of an identifier
+	maxParts           = 64      // of a signature
+	maxSignatureText   = 255     // bytes of an identifier
+	maxEntitlements    = 1 << 20 // bytes
 )
 
 // readSignature reads the signature that a SuperBlob is.
@@ -127,17 +126,15 @@ func text(b []byte, at uint32) (string, error) {
 	return string(b[:end]), nil
 }
 
-// readEntitlements reads what the system lets the app do.
+// readEntitlements keeps what the system lets the app do.
 func (s *Signature) readEntitlements(blob []byte, at uint32) error {
 	b, err := part(blob, at, magicEntitlements, 8)
 	if err != nil {
 		return err
 	}
-	if len(bytes.TrimSpace(b[8:])) == 0 {
-		return nil
+	if b = b[8:]; len(b) > maxEntitlements {
+		return fmt.Errorf("its entitlements have more than %d bytes", maxEntitlements)
 	}
-	if s.Entitlements, err = plist.ParseDict(b[8:]); err != nil {
-		return fmt.Errorf("its entitlements: %w", err)
-	}
+	s.Entitlements = bytes.Clone(b) // the signature is much longer
 	return nil
 }

@@ -272,8 +272,8 @@ func TestBombsTakeLittle(t *testing.T) {
 			if got := after.TotalAlloc - before.TotalAlloc; got > 64<<20 {
 				t.Errorf("got %d bytes allocated, want at most 64 MB", got)
 			}
-			if took := time.Since(begin); took > 2*time.Second {
-				t.Errorf("got %v, want at most 2 s", took)
+			if took := time.Since(begin); took > 20*time.Second { // a tenth of a second, if nothing else runs
+				t.Errorf("got %v, want at most 20 s", took)
 			}
 		})
 	}
