@@ -36,7 +36,7 @@ func (c *call) saveDomains() error {
 		return err
 	}
 	if c.value() == "-" {
-		_, err := c.stdout.Write(text)
+		_, err := io.WriteString(c.stdout, escaped(string(text)))
 		return err
 	}
 	if err := writePublic(c.value(), text); err != nil {
