@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -39,7 +40,7 @@ type Build struct {
 	Version string // of its module without the v, such as 1.2.3; devel if it was not built from a version
 }
 
-// File measures the executable at a path.
+// File measures the executable at a path. Its error begins with the path.
 func File(ctx context.Context, path string) (App, error) {
 	app, _, err := FileAndConfigs(ctx, path, "", nil)
 	return app, err
@@ -48,30 +49,37 @@ func File(ctx context.Context, path string) (App, error) {
 // FileAndConfigs is File that also looks for texts that begin with mark, as SDK configurations do, and tells how far it
 // has come: progress may be nil.
 func FileAndConfigs(ctx context.Context, path, mark string, progress func(done, total int64)) (App, []string, error) {
+	app, configs, err := measureFile(ctx, path, mark, progress)
+	if err != nil {
+		return App{}, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return app, configs, nil
+}
+
+func measureFile(ctx context.Context, path, mark string, progress func(done, total int64)) (App, []string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return App{}, nil, fmt.Errorf("measure: %w", err)
+		return App{}, nil, errors.Unwrap(err) // the path is said once
 	}
 	if !info.Mode().IsRegular() { // before it is opened: opening a pipe waits for its other end
-		return App{}, nil, fmt.Errorf("measure: %s is not a file", path)
+		return App{}, nil, errors.New("not a file")
 	}
 	if info.Size() > MaxSize { // before it is read: 4 GB take a while
 		return App{}, nil, fmt.Errorf("measure %s: %w", path, errTooLong)
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return App{}, nil, fmt.Errorf("measure: %w", err)
+		return App{}, nil, errors.Unwrap(err)
 	}
 	defer func() { _ = file.Close() }() // only read
-	counted := &sum{Hash: sha256.New(), total: info.Size(), progress: progress}
-	return open(ctx, file, path, mark, counted)
+	return open(ctx, file, mark, &sum{Hash: sha256.New(), total: info.Size(), progress: progress})
 }
 
 // open measures an open file.
-func open(ctx context.Context, file *os.File, path, mark string, counted *sum) (App, []string, error) {
+func open(ctx context.Context, file *os.File, mark string, counted *sum) (App, []string, error) {
 	app, configs, err := read(ctx, file, mark, counted)
 	if err != nil {
-		return App{}, nil, fmt.Errorf("measure %s: %w", path, err)
+		return App{}, nil, err
 	}
 	app.Build = ReadBuild(file)
 	return app, configs, nil

@@ -107,11 +107,12 @@ func TestReaderOfAHostileFileTakesLittleMemory(t *testing.T) {
 
 func TestFile(t *testing.T) {
 	folder := t.TempDir()
-	if _, err := measure.File(t.Context(), folder); err == nil || !strings.Contains(err.Error(), "is not a file") {
+	if _, err := measure.File(t.Context(), folder); err == nil || err.Error() != folder+": not a file" {
 		t.Errorf("a folder: got %v, want it refused", err)
 	}
-	if _, err := measure.File(t.Context(), filepath.Join(folder, "none")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("no file: got %v, want %v", err, os.ErrNotExist)
+	none := filepath.Join(folder, "none")
+	if _, err := measure.File(t.Context(), none); !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), none+": ") || strings.Count(err.Error(), none) != 1 {
+		t.Errorf("no file: got %v, want %s and why, once", err, none)
 	}
 	huge := filepath.Join(folder, "huge")
 	if err := errors.Join(os.WriteFile(huge, nil, 0o600), os.Truncate(huge, measure.MaxSize+1)); err != nil {

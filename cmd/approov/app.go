@@ -44,6 +44,9 @@ func (c *call) measure(path string) (app, error) {
 	a.configs, a.warnings = measured.Configs, measured.Warnings
 	a.new = attestapi.NewRegistration{Digest: base64.StdEncoding.EncodeToString(measured.Digest[:]), Package: measured.Build.Package,
 		Version: measured.Build.Version, Lifetime: c.text("expireAfter")}
+	if len(measured.Libraries) == 0 && !c.has("libraryID") { // said first: it may not be the file that was meant at all
+		return app{}, fmt.Errorf("%s holds no SDK library; embed the file that approov sdk -getLibrary writes, or give -libraryID N", path)
+	}
 	if err := c.name(&a.new, path); err != nil {
 		return app{}, misuse{err}
 	}
@@ -113,11 +116,8 @@ func (c *call) chooseLibrary(a *app, path string, found []attestapi.Library) err
 		}
 		names = append(names, l.ID+" of account "+l.Account)
 	}
-	switch {
-	case a.new.Library != "": // the SDK may be where it cannot be seen (manual, "Special Library Registration")
+	if a.new.Library != "" { // the SDK may be where it cannot be seen (manual, "Special Library Registration")
 		return c.lookUpLibrary(a)
-	case len(found) == 0:
-		return fmt.Errorf("%s holds no SDK library; embed the file that approov sdk -getLibrary writes, or give -libraryID N", path)
 	}
 	return fmt.Errorf("%s holds %d SDK libraries: %s; give -libraryID N", path, len(found), strings.Join(names, ", "))
 }

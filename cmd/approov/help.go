@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	screenWidth = 100 // columns, of help
+	screenWidth = 80 // columns, of help
 	screenLines = 24
 )
 
@@ -24,7 +24,7 @@ func (v verb) help() string {
 
 func (v verb) fullHelp() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "approov %s: %s\n\nUsage:\n", v.name, v.about)
+	b.WriteString(flowed("approov "+v.name+":", v.about, 2) + "\nUsage:\n")
 	for _, a := range v.actions {
 		b.WriteString(v.synopsis(a))
 	}
@@ -43,11 +43,11 @@ func (v verb) shortHelp() string {
 		o.about += " (" + strings.Join(v.allowing(o.name), " ") + ")"
 		options = append(options, o)
 	}
-	return fmt.Sprintf("approov %s: %s\n\nUsage: approov %s [TOKEN] -ACTION [OPTIONS]\n%sand with the actions in brackets:\n%s",
-		v.name, v.about, v.name, flagTexts(actions), flagTexts(options))
+	return flowed("approov "+v.name+":", v.about, 2) + fmt.Sprintf("\nUsage: approov %s [TOKEN] -ACTION [OPTIONS]\n%sand with the actions in brackets:\n%s",
+		v.name, flagTexts(actions), flagTexts(options))
 }
 
-// flagTexts is a line for each form of an operand, and for each flag.
+// flagTexts says of each form of an operand, and of each flag, what it means.
 func flagTexts(flags []option, operands ...option) string {
 	width := 0
 	for _, o := range operands {
@@ -58,12 +58,31 @@ func flagTexts(flags []option, operands ...option) string {
 	}
 	var b strings.Builder
 	for _, o := range operands {
-		fmt.Fprintf(&b, "  %-*s  %s\n", width, o.name, o.about)
+		b.WriteString(entry(o.name, o.about, width))
 	}
 	for _, o := range flags {
-		fmt.Fprintf(&b, "  %-*s  %s\n", width, o.usage(), o.about)
+		b.WriteString(entry(o.usage(), o.about, width))
 	}
 	return b.String()
+}
+
+// entry is a word and what it means, in a column of its own.
+func entry(word, about string, width int) string {
+	line := fmt.Sprintf("  %-*s ", width, word)
+	return flowed(line, about, len(line)+1)
+}
+
+// flowed is a line and the words that follow it, on more lines where the screen is not wide enough.
+func flowed(line, text string, indent int) string {
+	var b strings.Builder
+	for _, word := range strings.Fields(text) {
+		if len(line)+1+len(word) > screenWidth {
+			b.WriteString(line + "\n")
+			line = strings.Repeat(" ", indent-1)
+		}
+		line += " " + word
+	}
+	return b.String() + line + "\n"
 }
 
 // synopsis is an action as one types it.

@@ -42,18 +42,20 @@ Usage: approov VERB [TOKEN] -ACTION [VALUE] [FLAGS]
 
 const usageTail = `  version       print the version
   help [VERB]   print this text, or a verb's actions and flags
-  man, completion SHELL   print the manual page, or the completion of bash, zsh or fish
+  man           print the manual page
+  completion SHELL   print the completion of bash, zsh or fish
 
-TOKEN is a file with a management token; default: the token in $APPROOV_MANAGEMENT_TOKEN.
+TOKEN is a file with a management token; default: the token in
+$APPROOV_MANAGEMENT_TOKEN.
 Flags of every verb, with one dash or two:
   -server URL   the server; default: $APPROOV_SERVER, else ` + defaultServer + `
   -ca FILE      the authority that has signed the server's certificate, as PEM
-  -json         print the server's own document; an error is one line of JSON, too
-  -yes          do not ask: for scripts; otherwise YES is read from standard input
+  -json         print the server's own document, and errors as a line of JSON
+  -yes          do not ask: for scripts; else YES is read from standard input
   -dryRun       have a change judged, and do not make it
 
-Exit status: 0 done, 1 refused, or a check failed; 2 wrong usage; 3 the management
-token is missing or not accepted; 4 the server cannot be reached
+Exit status: 0 done; 1 refused, or a check failed; 2 wrong usage; 3 the
+management token is missing or not accepted; 4 the server cannot be reached
 `
 
 func main() {
@@ -130,7 +132,7 @@ func (c *console) help(args []string) error {
 	}
 	for _, v := range local() {
 		if v.name == args[0] {
-			fmt.Fprintf(c.stdout, "approov %s: %s\n", v.name, v.about)
+			fmt.Fprint(c.stdout, flowed("approov "+v.name+":", v.about, 2))
 			return nil
 		}
 	}
@@ -146,7 +148,7 @@ func usage() string {
 	var b strings.Builder
 	b.WriteString(usageHead)
 	for _, v := range verbs() {
-		fmt.Fprintf(&b, "  %-13s %s\n", v.name, v.about)
+		b.WriteString(entry(v.name, v.about, len("registration")))
 	}
 	b.WriteString(usageTail)
 	return b.String()

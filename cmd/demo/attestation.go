@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -234,9 +235,10 @@ func (a *attestation) token(ctx context.Context, app, device string) (string, er
 	return strings.TrimSpace(string(out)), nil
 }
 
-// tokens are what apps and attackers have got from the service.
+// tokens are what apps and attackers have got from the service, and what it tells the account of two that it refused.
 type tokens struct {
 	genuine, patched, replayed, blacklisted string
+	whyPatched, whyBlacklisted              string
 }
 
 // fetch has them all fetched.
@@ -250,6 +252,9 @@ func (a *attestation) fetch(ctx context.Context) (t tokens, err error) {
 	if t.patched, err = a.token(ctx, "patched-"+appFile, "phone-2"); err != nil {
 		return t, err
 	}
+	if t.whyPatched, err = a.explain(ctx); err != nil {
+		return t, err
+	}
 	if _, err = a.token(ctx, appFile, "phone-3"); err != nil {
 		return t, err
 	}
@@ -261,8 +266,27 @@ func (a *attestation) fetch(ctx context.Context) (t tokens, err error) {
 		Body: attestapi.Device{DeviceID: did, Policy: "default,blacklist,default"}}, nil); err != nil {
 		return t, err
 	}
-	t.blacklisted, err = a.token(ctx, appFile, "phone-3")
+	if t.blacklisted, err = a.token(ctx, appFile, "phone-3"); err != nil {
+		return t, err
+	}
+	t.whyBlacklisted, err = a.explain(ctx)
 	return t, err
+}
+
+// explain is why the last attestation failed, as approov explain with its device ID says.
+func (a *attestation) explain(ctx context.Context) (string, error) {
+	did, err := a.wire.device()
+	if err != nil {
+		return "", err
+	}
+	var known attestapi.Explanations
+	if _, err := a.manage.Do(ctx, manageclient.Request{Method: http.MethodGet, Path: attestapi.PathExplanations, Query: url.Values{"did": {did}}}, &known); err != nil {
+		return "", fmt.Errorf("explain an attestation: %w", err)
+	}
+	if len(known.Explanations) == 0 {
+		return "", errors.New("no attestation of the device " + did + " is known to have failed")
+	}
+	return known.Explanations[0].Conclusion, nil
 }
 
 // wire stands between apps and service and remembers the last attestation, as somebody who listens in would.

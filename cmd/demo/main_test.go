@@ -43,6 +43,16 @@ func TestTourComesOutAsAnnounced(t *testing.T) {
 			t.Errorf("table: got no row with %s, want one", want)
 		}
 	}
+	for _, row := range []struct{ below, want string }{
+		{"a patched copy of it", "approov explain: the account's policy, default,default,default, rejected app-not-registered"},
+		{"the registered app on a blacklisted device", "approov explain: the device's own policy"},
+	} {
+		_, after, _ := strings.Cut(text, row.below)
+		_, after, _ = strings.Cut(after, "\n")
+		if got, _, _ := strings.Cut(after, "\n"); !strings.HasPrefix(strings.TrimSpace(got), row.want) {
+			t.Errorf("below %q: got %q, want %q", row.below, got, row.want)
+		}
+	}
 }
 
 func TestTableIsAligned(t *testing.T) {

@@ -11,6 +11,7 @@ type step struct {
 	request string   // request line without the version, such as "GET /v1/shapes"
 	headers []string // header lines after Host
 	control string   // what an operator puts into force before it, as PUT /control has it; empty: nothing
+	why     string   // what approov explain says of its token; empty: that is not shown
 
 	verdict string
 	reason  string
@@ -48,9 +49,9 @@ func sections(a account, fetched tokens) ([]section, error) {
 	all := []section{
 		{"Attestation: what an app gets that fetches a token", []step{
 			ask("the registered app", shapes, "Approov-Token: "+fetched.genuine).passes(),
-			ask("a patched copy of it", shapes, "Approov-Token: "+fetched.patched).denied("signature_invalid", 401),
+			ask("a patched copy of it", shapes, "Approov-Token: "+fetched.patched).denied("signature_invalid", 401).explained(fetched.whyPatched),
 			ask("somebody who sent the app's attestation again", shapes, "Approov-Token: "+fetched.replayed).denied("signature_invalid", 401),
-			ask("the registered app on a blacklisted device", shapes, "Approov-Token: "+fetched.blacklisted).denied("signature_invalid", 401),
+			ask("the registered app on a blacklisted device", shapes, "Approov-Token: "+fetched.blacklisted).denied("signature_invalid", 401).explained(fetched.whyBlacklisted),
 		}},
 		{"Tokens", tokenSteps(mint)},
 		{"Binding: the token belongs to one user", []step{
@@ -157,5 +158,11 @@ func (s step) after(control string) step {
 // logged announces a fail that the mode lets through, invisibly to the API.
 func (s step) logged(reason string) step {
 	s.verdict, s.reason, s.status, s.reaches = "fail", reason, 200, true
+	return s
+}
+
+// explained shows below the step why the service refused its app or device.
+func (s step) explained(why string) step {
+	s.why = why
 	return s
 }

@@ -78,7 +78,7 @@ func (p painter) title(w io.Writer, title string) {
 	fmt.Fprintf(w, "\n  %s\n", p.cyan(title))
 }
 
-// line prints a row, and below it whatever is not as announced.
+// line prints a row, and below it why its token is bad if that is known, and whatever is not as announced.
 func (p painter) line(w io.Writer, c columns, r row) {
 	wrong := r.differences(r.got)
 	mark := p.green("✓")
@@ -98,6 +98,9 @@ func (p painter) line(w io.Writer, c columns, r row) {
 	}
 	fmt.Fprintf(w, "  %s %s  %s  %s  %s  %s  %s\n", mark, pad(r.what, c.what), p.dim(pad(r.request, c.request)),
 		p.verdict(r.got.verdict, pad(r.got.verdict, len("verdict"))), pad(r.got.reason, c.reason), status, reached)
+	if r.why != "" {
+		fmt.Fprintf(w, "      %s\n", p.dim("approov explain: "+r.why))
+	}
 	for _, text := range wrong {
 		fmt.Fprintf(w, "      %s\n", p.red(text))
 	}

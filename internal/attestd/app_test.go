@@ -27,6 +27,7 @@ type appOrders struct {
 	Config string // the initial configuration
 	State  string // the folder of the device ID's seed
 	CA     string // file of the service's authority
+	Mobile mobileApp
 }
 
 // answer is what the app says of a fetch.
@@ -54,17 +55,12 @@ func runApp(args []string) error {
 	if err := json.Unmarshal([]byte(args[0]), &o); err != nil {
 		return err
 	}
-	self, err := measure.Self(context.Background())
+	config, err := identity(o.Mobile)
 	if err != nil {
 		return err
 	}
-	if len(self.Libraries) != 1 {
-		return fmt.Errorf("got %d SDK libraries in the program, want 1", len(self.Libraries))
-	}
-	config := sdk.Config{
-		InitialConfig: o.Config, Library: self.Libraries[0].Encode(), Package: appPackage, Version: "1.0", StateDir: o.State,
-		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Online: func() bool { return true },
-	}
+	config.InitialConfig, config.StateDir = o.Config, o.State
+	config.Log, config.Online = slog.New(slog.NewTextHandler(os.Stderr, nil)), func() bool { return true }
 	if o.CA != "" {
 		text, err := os.ReadFile(o.CA)
 		if err != nil {
@@ -108,6 +104,21 @@ func runApp(args []string) error {
 	return lines.Err()
 }
 
+// identity is which app the SDK is told that this is: that of a mobile app's package, or this program.
+func identity(m mobileApp) (sdk.Config, error) {
+	if m.Installed != "" {
+		return m.identity()
+	}
+	self, err := measure.Self(context.Background())
+	if err != nil {
+		return sdk.Config{}, err
+	}
+	if len(self.Libraries) != 1 {
+		return sdk.Config{}, fmt.Errorf("got %d SDK libraries in the program, want 1", len(self.Libraries))
+	}
+	return sdk.Config{Library: self.Libraries[0].Encode(), Package: appPackage, Version: "1.0"}, nil
+}
+
 // device is a running app.
 type device struct {
 	t     testing.TB
@@ -120,7 +131,12 @@ type device struct {
 // run starts an app with an initial configuration; state keeps its device ID.
 func (s *service) run(t testing.TB, path, config, state string) *device {
 	t.Helper()
-	orders, err := json.Marshal(appOrders{Config: config, State: state, CA: s.ca})
+	return s.start(t, path, appOrders{Config: config, State: state, CA: s.ca})
+}
+
+func (s *service) start(t testing.TB, path string, o appOrders) *device {
+	t.Helper()
+	orders, err := json.Marshal(o)
 	if err != nil {
 		t.Fatal(err)
 	}
