@@ -191,6 +191,8 @@ func (v verb) parse(args []string) (*call, error) {
 		return nil, v.unparsed(err)
 	case flags.NArg() > 0 && v.undashed(flags.Arg(0)) != nil:
 		return nil, v.undashed(flags.Arg(0))
+	case flags.NArg() > 0 && flagAsValue(given) != "":
+		return nil, v.unparsed(errors.New(undefinedFlag + strings.TrimLeft(flagAsValue(given), "-")))
 	case flags.NArg() > 0:
 		return nil, fmt.Errorf("unexpected argument %q; the management token's file goes right after the verb; \"approov %s -h\" lists the flags", shown(flags.Arg(0)), v.name)
 	}
@@ -219,11 +221,24 @@ func valuesFirst(args []string, known map[string]option) []string {
 	return args
 }
 
+// flagAsValue is a value that looks like a flag: one that is not known, before the value that was meant.
+func flagAsValue(given map[string]string) string {
+	for _, value := range given {
+		if len(value) > 1 && strings.HasPrefix(value, "-") {
+			return value
+		}
+	}
+	return ""
+}
+
+// undefinedFlag is how package flag says that a flag is not known.
+const undefinedFlag = "flag provided but not defined: -"
+
 // unparsed is an error of package flag in our words.
 func (v verb) unparsed(err error) error {
 	text := err.Error()
 	list := fmt.Sprintf("; \"approov %s -h\" lists the flags", v.name)
-	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
+	if name, ok := strings.CutPrefix(text, undefinedFlag); ok {
 		var names []string
 		for _, o := range v.allOptions() {
 			names = append(names, o.name)
