@@ -51,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"pinned":   pinnedCommand,
 			"expand":   expandCommand,
 			"dialogue": dialogueCommand,
+			"statuses": statusesCommand,
 		},
 	})
 }
