@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"slices"
@@ -252,6 +253,9 @@ func (c *call) readInput(path string, most int) ([]byte, error) {
 	from := c.stdin
 	if path != "-" {
 		file, err := os.Open(path)
+		if says, ok := errors.AsType[*fs.PathError](err); ok {
+			return nil, fmt.Errorf("%s: %w", path, says.Err)
+		}
 		if err != nil {
 			return nil, err
 		}
