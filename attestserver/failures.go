@@ -18,7 +18,7 @@ const (
 	keepEvery  = time.Second
 	keepTime   = 3 * time.Second // that writing may take
 	keepTries  = 10              // of a batch, before the next one has its turn
-	maxWaiting = 1000            // of all accounts, besides as many that are being written
+	maxWaiting = 1000            // of all accounts, besides as many that are being written; half of them may be made up
 	maxProven  = 100             // of an account, in a second, see store.Failure
 	maxMadeUp  = 50              // of an account, in a second, that are not proven
 )
@@ -32,6 +32,7 @@ type failures struct {
 
 	mu      sync.Mutex // guards the fields below
 	waiting []noted
+	madeUp  int             // of waiting: so many are not proven
 	taken   map[string]room // by account, in this second
 
 	writing chan struct{}   // holds one while somebody writes, who has the field below
@@ -52,7 +53,7 @@ func (f *failures) reserve(account string, proven bool) bool {
 	if proven {
 		place, most = &r.proven, maxProven
 	}
-	if *place >= most || len(f.waiting) >= maxWaiting {
+	if *place >= most || len(f.waiting) >= maxWaiting || !proven && f.madeUp >= maxWaiting/2 {
 		f.dropped.Inc()
 		return false
 	}
@@ -69,6 +70,9 @@ func (f *failures) note(one noted) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.waiting = append(f.waiting, one)
+	if !one.failure.Proven {
+		f.madeUp++
+	}
 }
 
 // run writes until ctx ends, and then what is left. It also has the store forget.
@@ -155,7 +159,7 @@ func (f *failures) write(ctx context.Context) error {
 func (f *failures) take() bool {
 	f.mu.Lock()
 	waiting := f.waiting
-	f.waiting = nil
+	f.waiting, f.madeUp = nil, 0
 	f.mu.Unlock()
 	for _, one := range waiting {
 		f.batch = append(f.batch, one.complete())

@@ -249,6 +249,24 @@ func TestAFloodOfFailures(t *testing.T) {
 	if got := len(r.failures.waiting); got != maxWaiting {
 		t.Errorf("many accounts: got %d waiting, want %d", got, maxWaiting)
 	}
+	r.kept()
+	for i := range 100 {
+		for range maxMadeUp {
+			if r.failures.reserve(fmt.Sprint("another ", i), false) {
+				r.failures.note(noted{account: c})
+			}
+		}
+	}
+	if got := len(r.failures.waiting); got != maxWaiting/2 {
+		t.Errorf("made up of many accounts: got %d waiting, want %d", got, maxWaiting/2)
+	}
+	if !r.failures.reserve("one more", true) {
+		t.Error("a proven one besides: got no place, want one")
+	}
+	r.kept()
+	if !r.failures.reserve("one more", false) {
+		t.Error("when they are written: got no place, want one")
+	}
 }
 
 // A store that takes no failures changes no answer. What it did not take is tried again for a while, and newer ones

@@ -64,6 +64,9 @@ func measureFile(ctx context.Context, path, mark string, progress func(done, tot
 	if !info.Mode().IsRegular() { // before it is opened: opening a pipe waits for its other end
 		return App{}, nil, errors.New("not a file")
 	}
+	if info.Size() > MaxSize { // before it is read: 4 GB take a while
+		return App{}, nil, fmt.Errorf("measure %s: %w", path, errTooLong)
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return App{}, nil, errors.Unwrap(err)
@@ -88,13 +91,15 @@ func Reader(ctx context.Context, r io.Reader) (App, error) {
 	return app, err
 }
 
+var errTooLong = fmt.Errorf("it has more than %d bytes", int64(MaxSize))
+
 func read(ctx context.Context, r io.Reader, mark string, counted *sum) (App, []string, error) {
 	search := Search{Mark: mark}
 	if err := search.Read(ctx, io.TeeReader(io.LimitReader(r, MaxSize+1), counted)); err != nil {
 		return App{}, nil, err
 	}
 	if counted.size > MaxSize {
-		return App{}, nil, fmt.Errorf("it has more than %d bytes", int64(MaxSize))
+		return App{}, nil, errTooLong
 	}
 	app := App{Size: counted.size, Libraries: search.Libraries}
 	counted.Sum(app.Digest[:0])

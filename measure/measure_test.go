@@ -114,6 +114,14 @@ func TestFile(t *testing.T) {
 	if _, err := measure.File(t.Context(), none); !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), none+": ") || strings.Count(err.Error(), none) != 1 {
 		t.Errorf("no file: got %v, want %s and why, once", err, none)
 	}
+	huge := filepath.Join(folder, "huge")
+	if err := errors.Join(os.WriteFile(huge, nil, 0o600), os.Truncate(huge, measure.MaxSize+1)); err != nil {
+		t.Fatal(err)
+	}
+	read := func(done, _ int64) { t.Errorf("a file that is too long: got %d bytes read, want none", done) }
+	if _, _, err := measure.FileAndConfigs(t.Context(), huge, "", read); err == nil || !strings.HasSuffix(err.Error(), "huge: it has more than 4294967296 bytes") {
+		t.Errorf("a file that is too long: got %v, want it refused", err)
+	}
 	path := filepath.Join(folder, "app.apk")
 	if err := os.WriteFile(path, []byte("PK"+text("9")), 0o600); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -24,7 +25,17 @@ const (
 	abandoned  = time.Hour       // after which such a file is of a program that has been killed
 )
 
+// errNoFile is why a device or a pipe is not written to: it would be gone for all programs. /dev/stdout is a link into
+// /proc, behind which there may be a file.
+var errNoFile = errors.New("it is not a file, and would be replaced by one; name another")
+
 func replace(path string, text []byte) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return errNoFile
+	}
+	if target, err := os.Readlink(path); err == nil && strings.HasPrefix(target, "/proc/") {
+		return errNoFile
+	}
 	sweep(filepath.Dir(path))
 	f, err := os.CreateTemp(filepath.Dir(path), unfinished+"*") // made with mode 0600
 	if err != nil {

@@ -87,7 +87,7 @@ func New(o Options) *API {
 	o.Rates = o.Rates.orDefault()
 	a := &API{o: o, mux: http.NewServeMux(), rights: map[string]map[string]account.Operation{},
 		tokens: newLimiter(o.Rates.Token, o.Rates.TokenBurst), clients: newLimiter(o.Rates.Address, o.Rates.AddressBurst),
-		lookRate: newLimiter(o.Rates.Look, o.Rates.LookBurst), looks: looks{under: map[string]int{}}}
+		lookRate: newLimiter(o.Rates.Look, o.Rates.LookBurst), looks: looks{under: map[looker]int{}}}
 	api := humago.New(a.mux, a.config())
 	a.routes(api)
 	a.openAPI = document(api)

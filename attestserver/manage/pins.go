@@ -14,8 +14,9 @@ import (
 
 // The bounds of looking at domains on somebody's order, besides Rates: it makes the service connect to others.
 const (
-	maxLooks      = 8 // at once
-	maxTokenLooks = 2 // at once under one management token
+	maxLooks        = 8 // at once
+	maxAccountLooks = 4 // at once for one account, so that it cannot keep all others from adding domains
+	maxTokenLooks   = 2 // at once under one management token
 )
 
 func (a *API) pinRoutes(api huma.API) {
@@ -44,10 +45,10 @@ func (a *API) servedPins(ctx context.Context, in *servedPins) (*answer[attestapi
 		p.wait = wait
 		return nil, p
 	}
-	if p := a.looks.begin(token); p != nil {
+	if p := a.looks.begin(r.account.Name, r.by.TokenID); p != nil {
 		return nil, p
 	}
-	defer a.looks.end(token)
+	defer a.looks.end(r.account.Name, r.by.TokenID)
 	served, err := a.o.Served(ctx, name)
 	if err != nil {
 		return nil, newProblem(attestapi.CodeUnreachable, 0, shorten(err.Error()))
@@ -71,29 +72,38 @@ func (a *API) pinStatuses(ctx context.Context, _ *nothing) (*answer[attestapi.Pi
 type looks struct {
 	mu    sync.Mutex // guards the fields below
 	all   int
-	under map[string]int // a token
+	under map[looker]int
 }
 
+// looker is a management token that looks are under way for, and, without a token's ID, its account.
+type looker struct{ account, token string }
+
 // begin takes a place for a look, or says why there is none.
-func (l *looks) begin(token string) *problem {
+func (l *looks) begin(account, token string) *problem {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	const busy = "%d domains of your %s are being looked at; wait until one is done"
 	switch {
-	case l.under[token] >= maxTokenLooks:
-		return newProblem(attestapi.CodeRateLimited, 0, fmt.Sprintf("%d domains are being looked at with your management token; wait until one is done", maxTokenLooks))
+	case l.under[looker{account, token}] >= maxTokenLooks:
+		return newProblem(attestapi.CodeRateLimited, 0, fmt.Sprintf(busy, maxTokenLooks, "management token"))
+	case l.under[looker{account, ""}] >= maxAccountLooks:
+		return newProblem(attestapi.CodeRateLimited, 0, fmt.Sprintf(busy, maxAccountLooks, "account"))
 	case l.all >= maxLooks:
 		return newProblem(attestapi.CodeUnavailable, 0, "the service looks at other domains just now; try again in a few seconds")
 	}
 	l.all++
-	l.under[token]++
+	l.under[looker{account, token}]++
+	l.under[looker{account, ""}]++
 	return nil
 }
 
-func (l *looks) end(token string) {
+func (l *looks) end(account, token string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all--
-	if l.under[token]--; l.under[token] == 0 {
-		delete(l.under, token)
+	for _, one := range []looker{{account, token}, {account, ""}} {
+		if l.under[one]--; l.under[one] == 0 {
+			delete(l.under, one)
+		}
 	}
 }

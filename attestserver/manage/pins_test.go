@@ -123,8 +123,8 @@ func TestWhatIsServed(t *testing.T) {
 	blind.ask(blind.dev, "GET", attestapi.PathPins+query("domain", "some.example"), nil).problem(t, "no looks", 503, "unavailable", "does not look at domains")
 }
 
-// Looks are bounded: two at once for a token, eight at once in all, and so many in a minute. Who takes no more than
-// that is not kept from looking by those who would.
+// Looks are bounded: two at once for a token, four for an account, however many tokens it has, and so many in a minute.
+// Who takes no more than that is not kept from looking by those who would.
 func TestLooksAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		under, most := 0, 0
@@ -170,13 +170,13 @@ func TestLooksAreBounded(t *testing.T) {
 		ended.Wait()
 		close(results)
 		var statuses []int
+		accountFull := false
 		for g := range results {
 			statuses = append(statuses, g.status)
 			switch g.status {
 			case 429:
-				g.problem(t, "a third look", 429, "rate_limited", "2 domains are being looked at")
-			case 503:
-				g.problem(t, "a ninth look", 503, "unavailable", "in a few seconds")
+				g.problem(t, "a look too many", 429, "rate_limited", "domains")
+				accountFull = accountFull || strings.Contains(g.body, "4 domains of your account")
 			}
 			if after := g.header.Get("Retry-After"); (after == "") != (g.status == 200) {
 				t.Errorf("%d: got Retry-After %q", g.status, after)
@@ -185,8 +185,8 @@ func TestLooksAreBounded(t *testing.T) {
 		count := func(status int) int {
 			return len(slices.DeleteFunc(slices.Clone(statuses), func(s int) bool { return s != status }))
 		}
-		if most != 8 || count(200) != 8 || count(429) == 0 || count(503) == 0 || len(statuses) != 18 {
-			t.Errorf("got at most %d at once and statuses %v, want 8 looks, and the rest refused", most, statuses)
+		if most != 4 || count(200) != 4 || count(429) != 14 || !accountFull {
+			t.Errorf("got at most %d at once and statuses %v, want 4 looks, and the rest refused", most, statuses)
 		}
 		if g := r.ask(r.dev, "GET", attestapi.PathPins+query("domain", "a.example"), nil); g.status != 200 {
 			t.Errorf("afterwards: got %d %s, want 200: all places are free again", g.status, g.body)

@@ -197,9 +197,11 @@ func TestLooksThatNobodyWaitsFor(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		of.set("acme")
 		time.Sleep(time.Minute)
+		w.mu.Lock()
 		if w.under != 0 || len(w.watched) != 0 {
 			t.Errorf("got %d looks and %d domains, want none", w.under, len(w.watched))
 		}
+		w.mu.Unlock()
 		of.set("acme", pinned("a.example", "A"))
 		time.Sleep(5 * time.Second)
 		began := time.Now()
@@ -282,15 +284,13 @@ func TestTheDemonstrationDomainIsLeftAlone(t *testing.T) {
 		f, of := newFleet(), &accounts{}
 		f.set("shapes.example", "A")
 		w, stop := watch(t, Options{Accounts: of.now, Look: f.look, Every: 10 * time.Minute, Rand: fixed(0)})
-		acme := of.set("acme", pinned("shapes.example"))
-		acme.DemoDomain = "shapes.example"
+		acme := of.demo("acme", pinned("shapes.example"))
 		time.Sleep(30 * time.Minute)
 		want := attestapi.PinStatus{Domain: "shapes.example", State: "unpinned", Detail: "it is the demonstration domain, which is not looked at without pins"}
 		if got := w.Statuses(acme).Domains; len(got) != 1 || got[0] != want {
 			t.Errorf("without a pin: got %+v, want %+v", got, want)
 		}
-		acme = of.set("acme", pinned("shapes.example", "A"))
-		acme.DemoDomain = "shapes.example"
+		acme = of.demo("acme", pinned("shapes.example", "A"))
 		time.Sleep(30 * time.Minute)
 		if got := w.Statuses(acme).Domains; len(got) != 1 || got[0].State != "matched" {
 			t.Errorf("with a pin: got %+v, want it matched", got)

@@ -171,16 +171,24 @@ func (a *accounts) now() []*account.Account {
 
 // set gives an account the domains; none: it is gone.
 func (a *accounts) set(name string, domains ...account.Domain) *account.Account {
+	return a.put(&account.Account{Name: name, Domains: domains})
+}
+
+// demo is set of an account whose first domain is the demonstration domain.
+func (a *accounts) demo(name string, domains ...account.Domain) *account.Account {
+	return a.put(&account.Account{Name: name, Domains: domains, DemoDomain: domains[0].Name})
+}
+
+func (a *accounts) put(one *account.Account) *account.Account {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var next []*account.Account
-	for _, one := range a.all {
-		if one.Name != name {
-			next = append(next, one)
+	for _, have := range a.all {
+		if have.Name != one.Name {
+			next = append(next, have)
 		}
 	}
-	one := &account.Account{Name: name, Domains: domains}
-	if len(domains) > 0 {
+	if len(one.Domains) > 0 {
 		next = append(next, one)
 	}
 	a.all = next

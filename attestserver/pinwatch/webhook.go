@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,10 +27,11 @@ import (
 )
 
 const (
-	maxQueue    = 256              // messages that wait
-	postTime    = 10 * time.Second // for one attempt
-	maxAnswer   = 16 << 10         // bytes of an answer that are read, of its header and of its body
-	contentType = "application/json"
+	maxQueue        = 256              // messages that wait
+	maxAccountQueue = 64               // of one account: two for each of its domains, and some more
+	postTime        = 10 * time.Second // for one attempt
+	maxAnswer       = 16 << 10         // bytes of an answer that are read, of its header and of its body
+	contentType     = "application/json"
 )
 
 // Webhook is where messages are sent. Printing it shows no more than the host: the rest of a URL may be a secret.
@@ -75,6 +77,9 @@ type sender struct {
 	log    *slog.Logger
 	counts *prometheus.CounterVec // by result
 	pauses []time.Duration        // between the attempts to send a message: there is one more of those
+
+	mu      sync.Mutex     // guards the field below
+	waiting map[string]int // messages in the queue, by account
 }
 
 func newSender(h *Webhook, log *slog.Logger, counts *prometheus.CounterVec) *sender {
@@ -84,7 +89,7 @@ func newSender(h *Webhook, log *slog.Logger, counts *prometheus.CounterVec) *sen
 		MaxResponseHeaderBytes: maxAnswer,
 	}
 	return &sender{
-		hook: h, queue: make(chan attestapi.PinMessage, maxQueue), log: log, counts: counts,
+		hook: h, queue: make(chan attestapi.PinMessage, maxQueue), log: log, counts: counts, waiting: map[string]int{},
 		pauses: []time.Duration{2 * time.Second, 8 * time.Second, 32 * time.Second},
 		client: &http.Client{
 			Transport: transport, Timeout: postTime,
@@ -95,10 +100,32 @@ func newSender(h *Webhook, log *slog.Logger, counts *prometheus.CounterVec) *sen
 
 // offer has a message sent some time. It never waits: if too many do, the message is lost.
 func (s *sender) offer(m attestapi.PinMessage) {
+	if err := s.enqueue(m); err != nil {
+		s.lost(m, err)
+	}
+}
+
+func (s *sender) enqueue(m attestapi.PinMessage) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting[m.Account] >= maxAccountQueue {
+		return errors.New("too many messages of the account wait")
+	}
 	select {
 	case s.queue <- m:
+		s.waiting[m.Account]++
+		return nil
 	default:
-		s.lost(m, errors.New("too many messages wait"))
+		return errors.New("too many messages wait")
+	}
+}
+
+// taken notes that a message waits no longer.
+func (s *sender) taken(m attestapi.PinMessage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting[m.Account]--; s.waiting[m.Account] <= 0 {
+		delete(s.waiting, m.Account)
 	}
 }
 
@@ -111,6 +138,7 @@ func (s *sender) run(ctx context.Context) {
 			s.drain()
 			return
 		case m := <-s.queue:
+			s.taken(m)
 			s.deliver(ctx, m)
 		}
 	}
@@ -120,6 +148,7 @@ func (s *sender) drain() {
 	for {
 		select {
 		case m := <-s.queue:
+			s.taken(m)
 			s.lost(m, errors.New("the service ends"))
 		default:
 			return

@@ -237,8 +237,8 @@ func TestAQueueThatIsFull(t *testing.T) {
 	s := startSender(t, "http://"+address+secretPath)
 	s.client.Timeout = time.Hour
 	began := time.Now()
-	for range maxQueue + 101 {
-		s.offer(attestapi.PinMessage{})
+	for i := range maxQueue + 101 {
+		s.offer(attestapi.PinMessage{Account: fmt.Sprint(i)})
 	}
 	if took := time.Since(began); took > patience/2 {
 		t.Errorf("offering took %v", took)
@@ -249,6 +249,30 @@ func TestAQueueThatIsFull(t *testing.T) {
 	s.stop()
 	if got := s.count("lost"); got != maxQueue+101 {
 		t.Errorf("got %v lost at the end, want all", got)
+	}
+}
+
+// An account whose domains or pins change all the time does not lose the others their messages.
+func TestAnAccountThatHasMuchToTell(t *testing.T) {
+	address := serve(t, hang)
+	s := startSender(t, "http://"+address+secretPath)
+	s.client.Timeout = time.Hour
+	for range maxQueue {
+		s.offer(attestapi.PinMessage{Account: "loud"})
+	}
+	lost := s.count("lost")
+	if want := float64(maxQueue - maxAccountQueue); lost != want && lost != want-1 { // one is on its way, or waits too
+		t.Errorf("got %v lost of one account, want %v", lost, want)
+	}
+	s.offer(attestapi.PinMessage{Account: "quiet"})
+	if got := s.count("lost"); got != lost {
+		t.Errorf("got %v lost with another account's, want %v as before", got, lost)
+	}
+	if s.stop(); len(s.waiting) != 0 {
+		t.Errorf("at the end: got %v waiting, want none", s.waiting)
+	}
+	if !strings.Contains(s.log.String(), "too many messages of the account wait") {
+		t.Errorf("got the log %s, want why they are lost", s.log)
 	}
 }
 

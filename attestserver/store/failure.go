@@ -51,5 +51,5 @@ type FailureQuery struct {
 	Account string
 	Request string // empty: by Device
 	Device  string
-	Limit   int // at most so many, the newest
+	Limit   int // at most so many, the newest; of a device half are proven if there are so many
 }

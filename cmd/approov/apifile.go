@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"slices"
@@ -36,7 +37,7 @@ func (c *call) saveDomains() error {
 		return err
 	}
 	if c.value() == "-" {
-		_, err := c.stdout.Write(text)
+		_, err := io.WriteString(c.stdout, escaped(string(text)))
 		return err
 	}
 	if err := writePublic(c.value(), text); err != nil {
@@ -252,6 +253,9 @@ func (c *call) readInput(path string, most int) ([]byte, error) {
 	from := c.stdin
 	if path != "-" {
 		file, err := os.Open(path)
+		if says, ok := errors.AsType[*fs.PathError](err); ok {
+			return nil, fmt.Errorf("%s: %w", path, says.Err)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -73,6 +73,9 @@ func isPackage(path string) bool {
 	if slices.Contains(packages, strings.ToLower(filepath.Ext(path))) {
 		return true
 	}
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return false // opening a pipe would wait for its other end
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return false // which the measuring says better

@@ -10,8 +10,6 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf16"
-
-	"github.com/approovgate/approovgate/internal/manageclient"
 )
 
 // console is what commands take from the process they run in.
@@ -38,15 +36,12 @@ func newConsole(stdin *os.File, stdout, stderr io.Writer) *console {
 // invalidToken is the manual's sentence (manual, "Revoking Management Tokens").
 const invalidToken = "your management token is invalid, revoked or expired - contact your Approov administrator"
 
-// unauthorized is the line below it.
-func unauthorized(err error, refused *manageclient.Refusal) string {
+// forbidden is the line below it, with the manual's word for a token that is not accepted.
+func forbidden(err error) string {
 	var doing while
-	text := "error Unauthorized"
+	text := "error Forbidden"
 	if errors.As(err, &doing) {
 		text += " while " + doing.doing
-	}
-	if refused.Request != "" {
-		text += " (request " + refused.Request + ")"
 	}
 	return text
 }

@@ -21,9 +21,13 @@ func packageCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: package FILE ACCOUNT [LIBRARY|NAME=]...")
 	}
+	platform, sdk := "Android", "2.0.4"
+	if filepath.Ext(args[0]) == ".ipa" {
+		platform, sdk = "iOS", "2.0.2"
+	}
 	var files []apktest.File
 	for _, more := range args[2:] {
-		content := string(attestapi.NewLibrary(more, args[1], "Android", "2.0.4", [attestapi.LibraryKeySize]byte{1}).Encode())
+		content := string(attestapi.NewLibrary(more, args[1], platform, sdk, [attestapi.LibraryKeySize]byte{1}).Encode())
 		name, isFile := strings.CutSuffix(more, "=")
 		if isFile {
 			content = ts.ReadFile(name)

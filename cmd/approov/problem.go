@@ -47,7 +47,7 @@ func problemOf(err error) problem {
 	p := problem{Code: refused.Code, Detail: err.Error(), Request: refused.Request, Exit: exitRefused}
 	switch {
 	case refused.Status == http.StatusUnauthorized:
-		p.Code, p.Detail, p.Exit = attestapi.CodeUnauthorized, invalidToken+"\n"+unauthorized(err, refused), exitToken
+		p.Code, p.Detail, p.Exit = attestapi.CodeUnauthorized, invalidToken+"\n"+forbidden(err), exitToken
 	case refused.Code == attestapi.CodeUnavailable:
 		p.Exit = exitUnreachable
 	case refused.Code == "": // not an attestation server's own answer
@@ -72,8 +72,11 @@ func (c *console) failed(err error) int {
 		}
 		fmt.Fprintln(c.stderr, escaped(string(text)))
 	case p.Code == attestapi.CodeUnauthorized && p.Exit == exitToken:
-		fmt.Fprintln(c.stderr, invalidToken) // as the manual prints it, without a name before it
+		fmt.Fprintln(c.stderr, invalidToken) // as the manual prints both lines, without a name before them
 		fmt.Fprintln(c.stderr, shown(p.Detail[len(invalidToken)+1:]))
+		if p.Request != "" {
+			c.note("note: request %s", p.Request)
+		}
 	default:
 		c.complain(err)
 	}

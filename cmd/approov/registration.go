@@ -64,7 +64,7 @@ func (c *call) addRegistration() error {
 
 func (c *call) listRegistrations() error {
 	var list attestapi.Registrations
-	answer, err := c.read("getting registrations", attestapi.PathRegistrations, nil, &list)
+	answer, err := c.read("getting libraries", attestapi.PathRegistrations, nil, &list) // as the manual says when it fails
 	if err != nil || c.has("json") {
 		return c.finish(answer, err)
 	}

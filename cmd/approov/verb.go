@@ -184,13 +184,19 @@ func (v verb) parse(args []string) (*call, error) {
 		known[o.name] = o
 		flags.Var(&flagValue{o, given}, o.name, "")
 	}
-	switch err := flags.Parse(valuesFirst(args, known)); {
+	args, err := valuesFirst(args, known)
+	if err != nil {
+		return nil, err
+	}
+	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return nil, err
 	case err != nil:
 		return nil, v.unparsed(err)
 	case flags.NArg() > 0 && v.undashed(flags.Arg(0)) != nil:
 		return nil, v.undashed(flags.Arg(0))
+	case flags.NArg() > 0 && flagAsValue(given) != "":
+		return nil, v.unparsed(errors.New(undefinedFlag + strings.TrimLeft(flagAsValue(given), "-")))
 	case flags.NArg() > 0:
 		return nil, fmt.Errorf("unexpected argument %q; the management token's file goes right after the verb; \"approov %s -h\" lists the flags", shown(flags.Arg(0)), v.name)
 	}
@@ -202,28 +208,53 @@ func (v verb) parse(args []string) (*call, error) {
 }
 
 // valuesFirst moves the last argument behind a flag that lacks its value, as in the manual's
-// approov sdk -getLibrary -libraryID 1039 FILE.
-func valuesFirst(args []string, known map[string]option) []string {
-	for i := 0; i+2 < len(args); i++ {
-		o, isFlag := known[strings.TrimLeft(args[i], "-")]
-		_, nextIsFlag := known[strings.TrimLeft(args[i+1], "-")]
-		last := len(args) - 1
-		if !isFlag || !strings.HasPrefix(args[i], "-") || o.value == "" {
+// approov sdk -getLibrary -libraryID 1039 FILE. The error names a flag that lacks it all the same.
+func valuesFirst(args []string, known map[string]option) ([]string, error) {
+	last := len(args) - 1
+	for i := 0; i < last; i++ {
+		o, isFlag := flagNamed(args[i], known)
+		if !isFlag || o.value == "" {
 			continue
 		}
-		if nextIsFlag && strings.HasPrefix(args[i+1], "-") && !strings.HasPrefix(args[last], "-") {
-			return slices.Concat(args[:i+1], args[last:], args[i+1:last])
+		if _, nextIsFlag := flagNamed(args[i+1], known); !nextIsFlag {
+			i++ // its value
+			continue
 		}
-		i++ // its value
+		before, taken := flagNamed(args[last-1], known)
+		if strings.HasPrefix(args[last], "-") || taken && before.value != "" {
+			return nil, needsValue(o)
+		}
+		return slices.Concat(args[:i+1], args[last:], args[i+1:last]), nil
 	}
-	return args
+	return args, nil
 }
+
+// flagNamed is the flag that an argument is.
+func flagNamed(argument string, known map[string]option) (option, bool) {
+	o, is := known[strings.TrimLeft(argument, "-")]
+	return o, is && strings.HasPrefix(argument, "-")
+}
+
+func needsValue(o option) error { return fmt.Errorf("-%s needs a value: %s", o.name, o.usage()) }
+
+// flagAsValue is a value that looks like a flag: one that is not known, before the value that was meant.
+func flagAsValue(given map[string]string) string {
+	for _, value := range given {
+		if len(value) > 1 && strings.HasPrefix(value, "-") {
+			return value
+		}
+	}
+	return ""
+}
+
+// undefinedFlag is how package flag says that a flag is not known.
+const undefinedFlag = "flag provided but not defined: -"
 
 // unparsed is an error of package flag in our words.
 func (v verb) unparsed(err error) error {
 	text := err.Error()
 	list := fmt.Sprintf("; \"approov %s -h\" lists the flags", v.name)
-	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
+	if name, ok := strings.CutPrefix(text, undefinedFlag); ok {
 		var names []string
 		for _, o := range v.allOptions() {
 			names = append(names, o.name)
@@ -233,7 +264,7 @@ func (v verb) unparsed(err error) error {
 	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
 		for _, o := range v.allOptions() {
 			if o.name == name {
-				return fmt.Errorf("-%s needs a value: -%s %s", name, name, o.value)
+				return needsValue(o)
 			}
 		}
 	}

@@ -296,15 +296,16 @@ func (c *Client) failed(ctx context.Context, r Request, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	var late net.Error // also of an answer that has begun
+	if errors.As(err, &late) && late.Timeout() {
+		hint := "is it overloaded, or a firewall in the way?"
+		if r.Method != http.MethodGet && !r.DryRun {
+			hint = "it may have made the change all the same: look before you try again"
+		}
+		return c.unreachable("did not answer within %s; %s", Timeout, hint)
+	}
 	var at *url.Error
 	if errors.As(err, &at) {
-		if at.Timeout() {
-			hint := "is it overloaded, or a firewall in the way?"
-			if r.Method != http.MethodGet && !r.DryRun {
-				hint = "it may have made the change all the same: look before you try again"
-			}
-			return c.unreachable("did not answer within %s; %s", Timeout, hint)
-		}
 		err = at.Err
 	}
 	var authority x509.UnknownAuthorityError

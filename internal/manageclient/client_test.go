@@ -199,12 +199,20 @@ func TestAnswersThatAreNone(t *testing.T) {
 
 func TestTimeout(t *testing.T) {
 	release := make(chan struct{})
-	r := newRig(t, func(http.ResponseWriter, *http.Request) { <-release })
+	r := newRig(t, func(w http.ResponseWriter, request *http.Request) {
+		if request.Method == "PUT" { // the answer begins, and never ends
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprint(w, "{")
+			_ = http.NewResponseController(w).Flush()
+		}
+		<-release
+	})
 	t.Cleanup(func() { close(release) }) // before the server's end, which waits for its handlers
 	r.http.Timeout = 20 * time.Millisecond
 	for _, row := range []struct{ method, want string }{
 		{"GET", "is it overloaded"},
 		{"POST", "it may have made the change all the same: look before you try again"},
+		{"PUT", "did not answer within 15s; it may have made the change all the same: look before you try again"},
 	} {
 		_, err := r.Do(context.Background(), Request{Method: row.method, Path: attestapi.PathAccount}, nil)
 		if err == nil || !strings.Contains(err.Error(), row.want) {

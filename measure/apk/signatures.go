@@ -162,7 +162,7 @@ func (s *Signatures) check(scheme string, one signed) {
 	case !one.sameSDKs:
 		s.warn("its %s signature is for other versions of Android than it says: Android would not install it", scheme)
 	}
-	checked := false
+	checked, covered := false, false
 	for _, signature := range one.signatures {
 		a, known := algorithmOf(signature.id)
 		if !known {
@@ -176,27 +176,28 @@ func (s *Signatures) check(scheme string, one signed) {
 		case err != nil:
 			s.warn("its %s signature is wrong: %v, and Android would not install it", scheme, err)
 		}
-		s.expect(scheme, signature.id, a, one.digests)
+		covered = s.expect(scheme, signature.id, a, one.digests) || covered
 	}
-	if !checked {
+	switch {
+	case !checked:
 		s.warn("its %s signature is by no algorithm that is known: Android would not install it", scheme)
+	case !covered:
+		s.warn("the digest over its contents in its %s signature is one of fs-verity, which is not checked", scheme)
 	}
 }
 
-// expect notes the digest that goes with a signature.
-func (s *Signatures) expect(scheme string, id uint32, a algorithm, digests []valued) {
-	for _, d := range digests {
-		switch {
-		case d.id != id:
-		case a.chunks == 0:
-			s.warn("the digest over its contents in its %s signature is one of fs-verity, which is not checked", scheme)
-			return
-		default:
-			s.expected = append(s.expected, expected{scheme, a.chunks, d.value})
-			return
-		}
+// expect notes the digest that goes with a signature, and says whether that is dealt with: one of fs-verity is not.
+func (s *Signatures) expect(scheme string, id uint32, a algorithm, digests []valued) bool {
+	at := slices.IndexFunc(digests, func(d valued) bool { return d.id == id })
+	switch {
+	case at < 0:
+		s.warn("its %s signature has no digest over the contents for it: Android would not install it", scheme)
+	case a.chunks == 0:
+		return false
+	default:
+		s.expected = append(s.expected, expected{scheme, a.chunks, digests[at].value})
 	}
-	s.warn("its %s signature has no digest over the contents for it: Android would not install it", scheme)
+	return true
 }
 
 // checkStripped tells of schemes that a signer says are there too, and are not: somebody took them out.

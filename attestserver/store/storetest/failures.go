@@ -81,6 +81,16 @@ func testFailures(t *testing.T, db Database) {
 	if got := failures(t, s, store.FailureQuery{Account: "acme", Device: full.Device, Limit: 1}); len(got) != 1 || !reflect.DeepEqual(got[0], want) {
 		t.Errorf("every field: got %+v, want %+v", got, want)
 	}
+	// Who makes requests up for a device cannot hide what its genuine app has met.
+	for n := 10; n < 20; n++ {
+		keep(t, s, failure("acme", n, false))
+	}
+	if got, want := requests(failures(t, s, store.FailureQuery{Account: "acme", Device: device, Limit: 3})), []string{"13", "3", "1"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("of a device, many made up: got %q, want half of them proven: %q", got, want)
+	}
+	if got, want := requests(failures(t, s, store.FailureQuery{Account: "acme", Device: device, Limit: 8})), "13 12 11 10 f e 3 1"; strings.Join(got, " ") != want {
+		t.Errorf("of a device, few proven: got %q, want %s", got, want)
+	}
 	if err := s.KeepFailures(t.Context(), []store.Failure{failure("acme", 8, true), {Account: "a\x00", At: start}}); err == nil {
 		t.Error("a name with a NUL: got no error, want one")
 	}

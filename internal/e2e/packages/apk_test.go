@@ -116,6 +116,7 @@ func TestAPKsSignedByApksigner(t *testing.T) {
 		{"v3, EC 384", "v3", ec384.arguments()},
 		{"all, EC 384", "v1 v2 v3", ec384.arguments()},
 		{"all, RSA 4096", "v1 v2 v3", rsa4096.arguments()},
+		{"digests of fs-verity beside the others", "v1 v2 v3", append(rsa2048.arguments(), "--verity-enabled", "true")},
 		{"two signers", "v1 v2", append(append(rsa2048.arguments(), "--next-signer"), ec256.arguments()...)},
 		{"a rotated key", "v1 v2 v3", append(append(append([]string{"--lineage", lineage}, rsa2048.arguments()...), "--next-signer"), ec256.arguments()...)},
 	} {

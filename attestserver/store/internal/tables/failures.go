@@ -3,6 +3,7 @@ package tables
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/approovgate/approovgate/attestserver/store"
@@ -13,7 +14,7 @@ const (
 
 	readFailures = `SELECT account, at, request, device, proven, found FROM failure WHERE account = $1 AND `
 	ofRequest    = readFailures + `request = $2 ORDER BY at DESC, id DESC LIMIT $3`
-	ofDevice     = readFailures + `device = $2 ORDER BY at DESC, id DESC LIMIT $3`
+	ofDevice     = readFailures + `device = $2 AND proven = $4 ORDER BY at DESC, id DESC LIMIT $3`
 
 	// The next account in the index, however many rows each has.
 	readNext = `SELECT account FROM failure WHERE account > $1 ORDER BY account LIMIT 1`
@@ -47,18 +48,31 @@ func KeepFailures(ctx context.Context, tx Tx, failures []store.Failure) error {
 
 // Failures is what Store.Failures does within a transaction.
 func Failures(ctx context.Context, tx Tx, q store.FailureQuery) ([]store.Failure, error) {
-	if q.Limit <= 0 {
+	switch {
+	case q.Limit <= 0:
 		return nil, nil
+	case q.Request != "":
+		return readAll(ctx, tx, ofRequest, q.Account, q.Request, int64(q.Limit))
 	}
-	sql, by := ofDevice, q.Device
-	if q.Request != "" {
-		sql, by = ofRequest, q.Request
-	}
-	rows, err := tx.Query(ctx, sql, q.Account, by, int64(q.Limit))
+	proven, err := readAll(ctx, tx, ofDevice, q.Account, q.Device, int64(q.Limit), true)
 	if err != nil {
 		return nil, err
 	}
-	var all []store.Failure
+	madeUp, err := readAll(ctx, tx, ofDevice, q.Account, q.Device, int64(q.Limit), false)
+	if err != nil {
+		return nil, err
+	}
+	room := q.Limit - min(len(proven), (q.Limit+1)/2)
+	all := append(proven, madeUp[:min(len(madeUp), room)]...)
+	slices.SortStableFunc(all, func(a, b store.Failure) int { return b.At.Compare(a.At) })
+	return all[:min(len(all), q.Limit)], nil
+}
+
+func readAll(ctx context.Context, tx Tx, sql string, args ...any) (all []store.Failure, err error) {
+	rows, err := tx.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
 	for rows.Next() {
 		var f store.Failure
 		if err := rows.Scan(&f.Account, moment{&f.At}, &f.Request, &f.Device, &f.Proven, object{&f.Found}); err != nil {
