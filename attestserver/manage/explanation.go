@@ -93,9 +93,12 @@ func appText(acc *account.Account, f store.Failure, now time.Time) string {
 	var text string
 	switch found := f.Found; found.App {
 	case attestapi.AppDigestUnknown:
-		text = fmt.Sprintf("the digest was none of the %d registered for %s, of which the last was registered at %s: "+
-			"the file was changed, signed or built anew after it was registered, or that was never done; register the very file that is delivered: approov registration -add FILE",
-			found.Registered, found.Package, found.Last.Format(time.RFC3339))
+		those := fmt.Sprintf("none of the %d registered for %s, of which the last was registered", found.Registered, found.Package)
+		if found.Registered == 1 {
+			those = "not the one registered for " + found.Package
+		}
+		text = fmt.Sprintf("the digest was %s at %s: the file was changed, signed or built anew after it was registered, or that was never done; "+
+			"register the very file that is delivered: approov registration -add FILE", those, found.Last.Format(time.RFC3339))
 	case attestapi.AppPackageUnknown:
 		text = fmt.Sprintf("no app %s was registered; register the file that is delivered: approov registration -add FILE", quoted(found.Package))
 	case attestapi.AppOtherLibrary:

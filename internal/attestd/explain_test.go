@@ -31,7 +31,7 @@ func TestWhyAnAppIsRejected(t *testing.T) {
 				"the request ID": a.Request, "the device ID": a.Device, "the token": a.Token, "the loggable token": a.Loggable, "the SDK's log": d.log.String(),
 			} {
 				out := w.s.approov(t, "explain", text)
-				for _, part := range []string{"[" + a.Request + "]", "rejected app-not-registered: the digest was none of the 1 registered for " + appPackage, "device " + a.Device + " now: "} {
+				for _, part := range []string{"[" + a.Request + "]", "rejected app-not-registered: the digest was not the one registered for " + appPackage, "device " + a.Device + " now: "} {
 					if !strings.Contains(out, part) {
 						t.Errorf("%s: got %s, want %q in it", what, out, part)
 					}

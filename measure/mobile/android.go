@@ -21,7 +21,7 @@ func measureAPK(ctx context.Context, s source, o Options) (App, error) {
 		return App{}, err
 	}
 	if m.Split != "" {
-		return App{}, fmt.Errorf("it is %.80q, a part of %.80q: register the app's base.apk (base-master.apk of bundletool), for which this part is registered too", m.Split, m.Package)
+		return App{}, fmt.Errorf("it is %.80q, a part of %.80q: register the app's base.apk (base-master.apk of bundletool), which stands for all its parts", m.Split, m.Package)
 	}
 	if err := measure.CheckPackage(m.Package); err != nil {
 		return App{}, err
