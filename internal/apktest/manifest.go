@@ -14,6 +14,7 @@ type Manifest struct {
 	VersionCodeMajor  uint32
 	Debuggable        bool
 	TestOnly          bool
+	Second            bool // a second application, debuggable and for tests: Android takes the first
 	MinSDK, TargetSDK uint32
 	UTF8              bool // the strings' encoding; else UTF-16
 	NoNames           bool // the names of Android's attributes are empty, as obfuscators make them
@@ -169,6 +170,10 @@ func (m Manifest) Encode() []byte {
 	x.start("activity")
 	x.end("activity")
 	x.end("application")
+	if m.Second {
+		x.start("application", Manifest{Debuggable: true, TestOnly: true}.flags()...)
+		x.end("application")
+	}
 	x.end("manifest")
 	odd := []byte{}
 	if m.Odd {

@@ -41,7 +41,7 @@ func blocks(t *testing.T, language string) []string {
 func TestReadmeNamesOnlyCloneCommandsThatAreRunElsewhere(t *testing.T) {
 	got := strings.Join(blocks(t, "console"), "")
 	want := "$ go run ./cmd/demo\n$ make test\n$ go install ./cmd/approovgate\n" + signing +
-		"$ go install ./cmd/attestserver ./cmd/approov\n$ attestserver\n"
+		"$ go install ./cmd/attestserver ./cmd/approov\n$ cd ..\n$ attestserver\n"
 	if got != want {
 		t.Errorf("README's commands for a clone: got\n%swant\n%s", got, want)
 	}

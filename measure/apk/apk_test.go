@@ -50,6 +50,7 @@ func TestReadManifest(t *testing.T) {
 		{"a part of an app", apktest.App{Manifest: with(func(m *apktest.Manifest) { m.Split = "config.de" })}, want(func(m *apk.Manifest) { m.Split = "config.de" })},
 		{"debuggable and for tests", apktest.App{Manifest: with(func(m *apktest.Manifest) { m.Debuggable, m.TestOnly = true, true })},
 			want(func(m *apk.Manifest) { m.Debuggable, m.TestOnly = true, true })},
+		{"two applications, of which Android takes the first", apktest.App{Manifest: with(func(m *apktest.Manifest) { m.Second = true })}, whole},
 		{"a version name that is a resource", apktest.App{Manifest: byResource, Table: apktest.Table(apktest.Plain, []apktest.Resource{{Text: "zwei", Language: "de"}, {Text: "2.0"}})}, whole},
 		{"one that is a resource which is another", apktest.App{Manifest: byResource, Table: apktest.Table(apktest.Compact, []apktest.Resource{{At: number + 1}}, []apktest.Resource{{Text: "2.0"}})}, whole},
 		{"one that is a resource which is not there", apktest.App{Manifest: byResource, Table: apktest.Table(apktest.Plain)}, want(func(m *apk.Manifest) {

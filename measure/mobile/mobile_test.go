@@ -44,6 +44,7 @@ func TestAnAndroidPackage(t *testing.T) {
 		{Name: "assets/approov", Content: library("1041")},
 		{Name: "lib/arm64-v8a/libapproov.so", Content: "\x7fELF" + strings.Repeat("\x00", 500<<10) + library("1042") + library("1041"), Stored: true},
 		{Name: "assets/two", Content: configMark + "def\x00" + configMark + "abc="},
+		{Name: "assets/three", Content: library("1041")}, // found before, and named in the order of the first file
 	}}.Make()
 	var told []int64
 	total := int64(0)
