@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -63,9 +64,19 @@ func FileAndConfigs(ctx context.Context, path, mark string, progress func(done, 
 		return App{}, nil, fmt.Errorf("measure: %w", err)
 	}
 	defer func() { _ = file.Close() }() // only read
+	if info, err = file.Stat(); err != nil {
+		return App{}, nil, fmt.Errorf("measure: %w", err)
+	}
 	counted := &sum{Hash: sha256.New(), total: info.Size(), progress: progress}
-	return open(ctx, file, path, mark, counted)
+	app, configs, err := open(ctx, file, path, mark, counted)
+	if after, failed := file.Stat(); err == nil && failed == nil && (after.Size() != info.Size() || !after.ModTime().Equal(info.ModTime())) {
+		return App{}, nil, fmt.Errorf("measure %s: %w", path, ErrChanged)
+	}
+	return app, configs, err
 }
+
+// ErrChanged is why the digest of a file that is written to is not told: it would be of something that never was.
+var ErrChanged = errors.New("it was changed while it was read; try again when it is complete")
 
 // open measures an open file.
 func open(ctx context.Context, file *os.File, path, mark string, counted *sum) (App, []string, error) {
