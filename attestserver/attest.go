@@ -67,11 +67,13 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, body []byte, id 
 	w.Header().Set(attestapi.HeaderMAC, attestapi.ResponseMAC(f.key, q.Nonce, q.DeviceID, mac, http.StatusOK, response))
 	writeBody(w, "application/json", response)
 	_ = http.NewResponseController(w).Flush() // now, so that the answer does not come later for what is done about a failure
-	s.metrics.attested(c, &q, f, flags, pass)
-	if !pass {
-		s.tellFailed(r.Context(), c, &q, flags, id, now)
-		s.keepFailed(c, &q, f, flags, id, now)
-	}
+	s.afterwards.do(func() {
+		s.metrics.attested(c, &q, f, flags, pass)
+		if !pass {
+			s.tellFailed(context.WithoutCancel(r.Context()), c, &q, flags, id, now)
+			s.keepFailed(c, &q, f, flags, id, now)
+		}
+	})
 	return q.Account, nil
 }
 

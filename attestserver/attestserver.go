@@ -80,6 +80,8 @@ type Server struct {
 	places   chan struct{} // one for each request that is worked on
 	routes   map[string]route
 
+	afterwards afterwards
+
 	snapshot   atomic.Pointer[snapshot]
 	health     atomic.Pointer[error] // of the last contact with the store; nil: none yet
 	refreshing sync.Mutex            // held by whoever reads the store for a new snapshot
@@ -114,7 +116,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		o: o, log: o.Log, sampler: logline.NewSampler(o.LogLines), evidence: set,
-		places: make(chan struct{}, o.MaxConcurrent),
+		places: make(chan struct{}, o.MaxConcurrent), afterwards: newAfterwards(),
 	}
 	if s.hide, err = hideDevice(o.Rand, o.Now); err != nil {
 		return nil, err

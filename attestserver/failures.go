@@ -75,7 +75,7 @@ func (f *failures) note(one noted) {
 	}
 }
 
-// run writes until ctx ends, and then what is left. It also has the store forget.
+// run writes until ctx ends. It also has the store forget.
 func (f *failures) run(ctx context.Context) {
 	keep, prune := time.NewTicker(keepEvery), time.NewTicker(pruneEvery)
 	defer keep.Stop()
@@ -83,9 +83,6 @@ func (f *failures) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			if err := f.write(context.WithoutCancel(ctx)); err != nil {
-				f.giveUp(err)
-			}
 			return
 		case <-keep.C:
 			f.tick(ctx)
@@ -168,4 +165,18 @@ func (f *failures) take() bool {
 }
 
 // KeepFailures writes the failed attestations that wait for it, up to a second old, so that they can be asked for.
-func (s *Server) KeepFailures(ctx context.Context) error { return s.failures.write(ctx) }
+func (s *Server) KeepFailures(ctx context.Context) error {
+	if err := s.afterwards.wait(ctx); err != nil {
+		return err
+	}
+	return s.failures.write(ctx)
+}
+
+// keepLast writes what is left when the server ends.
+func (s *Server) keepLast(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, keepTime)
+	defer cancel()
+	if err := s.KeepFailures(ctx); err != nil {
+		s.failures.giveUp(err)
+	}
+}

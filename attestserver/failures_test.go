@@ -180,6 +180,9 @@ func TestAFailureIsAnsweredFirst(t *testing.T) {
 			t.Error("got the failure noted or logged before the answer was sent")
 		}
 	}}, request)
+	if err := r.afterwards.wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if len(r.failures.waiting) != 1 || sent != 1 {
 		t.Errorf("got %d noted and %d answers sent, want one of each", len(r.failures.waiting), sent)
 	}

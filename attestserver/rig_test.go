@@ -264,6 +264,9 @@ func (r *rig) ask(method, path string, body []byte, change func(*http.Request)) 
 	}
 	w := httptest.NewRecorder()
 	r.ServeHTTP(w, request)
+	if err := r.afterwards.wait(context.Background()); err != nil {
+		r.t.Fatal(err)
+	}
 	return w
 }
 

@@ -106,7 +106,10 @@ func compile(a *account.Account, now time.Time) (*compiled, error) {
 // when its generation has. It also has the store keep failed attestations, and forget these and nonces in time.
 func (s *Server) Run(ctx context.Context) {
 	var keeping sync.WaitGroup
-	keeping.Go(func() { s.failures.run(ctx) })
+	keeping.Go(func() {
+		s.failures.run(ctx)
+		s.keepLast(context.WithoutCancel(ctx))
+	})
 	defer keeping.Wait()
 	poll, prune := time.NewTicker(pollEvery), time.NewTicker(pruneEvery)
 	defer poll.Stop()

@@ -72,8 +72,18 @@ func measureFile(ctx context.Context, path, mark string, progress func(done, tot
 		return App{}, nil, errors.Unwrap(err)
 	}
 	defer func() { _ = file.Close() }() // only read
-	return open(ctx, file, mark, &sum{Hash: sha256.New(), total: info.Size(), progress: progress})
+	if info, err = file.Stat(); err != nil {
+		return App{}, nil, err
+	}
+	app, configs, err := open(ctx, file, mark, &sum{Hash: sha256.New(), total: info.Size(), progress: progress})
+	if after, failed := file.Stat(); err == nil && failed == nil && (after.Size() != info.Size() || !after.ModTime().Equal(info.ModTime())) {
+		return App{}, nil, ErrChanged
+	}
+	return app, configs, err
 }
+
+// ErrChanged is why the digest of a file that is written to is not told: it would be of something that never was.
+var ErrChanged = errors.New("it was changed while it was read; try again when it is complete")
 
 // open measures an open file.
 func open(ctx context.Context, file *os.File, mark string, counted *sum) (App, []string, error) {

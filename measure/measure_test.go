@@ -126,6 +126,14 @@ func TestFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte("PK"+text("9")), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	change := func(int64, int64) {
+		if err := os.Truncate(path, 1<<20); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, _, err := measure.FileAndConfigs(t.Context(), path, "", change); err == nil || !strings.HasSuffix(err.Error(), "app.apk: it was changed while it was read; try again when it is complete") {
+		t.Errorf("a file that is written to: got %v, want it refused", err)
+	}
 	app, err := measure.File(t.Context(), path)
 	if err != nil || len(app.Libraries) != 1 || app.Build != (measure.Build{}) {
 		t.Errorf("a file that is no Go program: got %+v, %v, want its library and no build", app, err)

@@ -3,6 +3,7 @@ package mobile_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -46,6 +47,26 @@ func TestDamagedPackages(t *testing.T) {
 			case (i < blockStart || i >= blockEnd) && len(app.Warnings) == 0:
 				t.Errorf("bits %#x of byte %d of %d: got no warning of %+v", turned, i, len(whole), app)
 			}
+		}
+	}
+}
+
+// A package that is written to while it is read would be registered as something that never was.
+func TestAPackageThatChanges(t *testing.T) {
+	content := apktest.App{Manifest: shop, V2: []*apktest.Key{apktest.NewKey("Shop", apktest.ECDSA256)}, Files: []apktest.File{{Name: "lib", Content: library("1041")}}}.Make()
+	for name, change := range map[string]func(path string) error{
+		"it grows":           func(path string) error { return os.Truncate(path, 1<<20) },
+		"it is cut off":      func(path string) error { return os.Truncate(path, 10) },
+		"it is written anew": func(path string) error { return os.Chtimes(path, time.Time{}, time.Unix(1, 0)) },
+	} {
+		path := put(t, "my_app.apk", content)
+		_, err := mobile.File(t.Context(), path, mobile.Options{Progress: func(int64, int64) {
+			if err := change(path); err != nil {
+				t.Error(err)
+			}
+		}})
+		if err == nil || !strings.HasSuffix(err.Error(), "my_app.apk: it was changed while it was read; try again when it is complete") {
+			t.Errorf("%s: got %v, want it said", name, err)
 		}
 	}
 }

@@ -76,7 +76,11 @@ func measureFile(ctx context.Context, path string, o Options) (App, error) {
 	if err != nil {
 		return App{}, err
 	}
-	return ReaderAt(ctx, file, info.Size(), o)
+	app, err := ReaderAt(ctx, file, info.Size(), o)
+	if after, failed := file.Stat(); ctx.Err() == nil && failed == nil && (after.Size() != info.Size() || !after.ModTime().Equal(info.ModTime())) {
+		return App{}, measure.ErrChanged
+	}
+	return app, err
 }
 
 // ReaderAt measures the app in a file that is open, or in memory.
