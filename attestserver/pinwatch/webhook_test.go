@@ -116,7 +116,7 @@ func startSender(t *testing.T, address string) *sending {
 	t.Cleanup(func() {
 		one.stop()
 		for _, secret := range []string{"xoxb", "also-secret", "services", string(webhookSecret)} {
-			if strings.Contains(log.String(), secret) || strings.Contains(fmt.Sprintf("%v %+v %#v", hook, *s, hook), secret) {
+			if strings.Contains(log.String(), secret) || strings.Contains(fmt.Sprintf("%v %+v %#v", hook, s, hook), secret) {
 				t.Errorf("got %q shown in %s", secret, log)
 			}
 		}

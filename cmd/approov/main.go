@@ -24,7 +24,7 @@ const (
 	exitOK          = 0
 	exitRefused     = 1 // a check failed, or the server or the person has refused
 	exitUsage       = 2
-	exitToken       = 3 // the management token is missing or not accepted
+	exitToken       = 3 // the management token is missing, not accepted, or not allowed to do this
 	exitUnreachable = 4
 )
 
@@ -54,8 +54,8 @@ Flags of every verb, with one dash or two:
   -yes          do not ask: for scripts; else YES is read from standard input
   -dryRun       have a change judged, and do not make it
 
-Exit status: 0 done; 1 refused, or a check failed; 2 wrong usage; 3 the
-management token is missing or not accepted; 4 the server cannot be reached
+Exit status: 0 done; 1 refused, or a check failed; 2 wrong usage; 3 the token
+is missing, not accepted or not allowed this; 4 the server cannot be reached
 `
 
 func main() {

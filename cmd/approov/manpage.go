@@ -97,7 +97,7 @@ func statuses() []string {
 		exitOK:          "done",
 		exitRefused:     "refused by the server or the person who was asked, or a check failed",
 		exitUsage:       "wrong usage",
-		exitToken:       "the management token is missing or not accepted",
+		exitToken:       "the management token is missing, not accepted, or not allowed to do this",
 		exitUnreachable: "the server cannot be reached",
 	}
 }

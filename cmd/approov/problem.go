@@ -48,6 +48,8 @@ func problemOf(err error) problem {
 	switch {
 	case refused.Status == http.StatusUnauthorized:
 		p.Code, p.Detail, p.Exit = attestapi.CodeUnauthorized, invalidToken+"\n"+forbidden(err), exitToken
+	case refused.Code == attestapi.CodeForbidden: // a good token, and not good for this
+		p.Exit = exitToken
 	case refused.Code == attestapi.CodeUnavailable:
 		p.Exit = exitUnreachable
 	case refused.Code == "": // not an attestation server's own answer

@@ -184,7 +184,7 @@ func (v verb) parse(args []string) (*call, error) {
 		known[o.name] = o
 		flags.Var(&flagValue{o, given}, o.name, "")
 	}
-	args, err := valuesFirst(args, known)
+	args, err := v.valuesFirst(args, known)
 	if err != nil {
 		return nil, err
 	}
@@ -195,8 +195,6 @@ func (v verb) parse(args []string) (*call, error) {
 		return nil, v.unparsed(err)
 	case flags.NArg() > 0 && v.undashed(flags.Arg(0)) != nil:
 		return nil, v.undashed(flags.Arg(0))
-	case flags.NArg() > 0 && flagAsValue(given) != "":
-		return nil, v.unparsed(errors.New(undefinedFlag + strings.TrimLeft(flagAsValue(given), "-")))
 	case flags.NArg() > 0:
 		return nil, fmt.Errorf("unexpected argument %q; the management token's file goes right after the verb; \"approov %s -h\" lists the flags", shown(flags.Arg(0)), v.name)
 	}
@@ -208,15 +206,22 @@ func (v verb) parse(args []string) (*call, error) {
 }
 
 // valuesFirst moves the last argument behind a flag that lacks its value, as in the manual's
-// approov sdk -getLibrary -libraryID 1039 FILE. The error names a flag that lacks it all the same.
-func valuesFirst(args []string, known map[string]option) ([]string, error) {
+// approov sdk -getLibrary -libraryID 1039 FILE. The error names a flag that lacks it all the same, or one that is not
+// known. A value that begins with a dash, such as a file's name, can be given behind =.
+func (v verb) valuesFirst(args []string, known map[string]option) ([]string, error) {
 	last := len(args) - 1
 	for i := 0; i < last; i++ {
 		o, isFlag := flagNamed(args[i], known)
 		if !isFlag || o.value == "" {
 			continue
 		}
-		if _, nextIsFlag := flagNamed(args[i+1], known); !nextIsFlag {
+		switch _, nextIsFlag := flagNamed(args[i+1], known); {
+		case nextIsFlag:
+		case slices.Contains([]string{"-h", "-help", "--help"}, args[i+1]):
+			return nil, flag.ErrHelp
+		case len(args[i+1]) > 1 && strings.HasPrefix(args[i+1], "-"):
+			return nil, v.unparsed(errors.New(undefinedFlag + strings.TrimLeft(args[i+1], "-")))
+		default:
 			i++ // its value
 			continue
 		}
@@ -236,16 +241,6 @@ func flagNamed(argument string, known map[string]option) (option, bool) {
 }
 
 func needsValue(o option) error { return fmt.Errorf("-%s needs a value: %s", o.name, o.usage()) }
-
-// flagAsValue is a value that looks like a flag: one that is not known, before the value that was meant.
-func flagAsValue(given map[string]string) string {
-	for _, value := range given {
-		if len(value) > 1 && strings.HasPrefix(value, "-") {
-			return value
-		}
-	}
-	return ""
-}
 
 // undefinedFlag is how package flag says that a flag is not known.
 const undefinedFlag = "flag provided but not defined: -"
