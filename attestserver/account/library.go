@@ -32,7 +32,7 @@ func (a *Account) Library(id, platform string) (Library, error) {
 	}
 	switch {
 	case id == "":
-		return Library{}, refuse(attestapi.CodeNotFound, "platform: there is no SDK library for %.40q; this service has the SDK for %s", platform, PlatformGo)
+		return Library{}, refuse(attestapi.CodeNotFound, "platform: there is no SDK library for %.40q; this service has the SDK for %s, which goes into mobile apps, too: name the file other than .aar and .zip", platform, PlatformGo)
 	case platform == "":
 		return Library{}, refuse(attestapi.CodeNotFound, "library: there is no SDK library %.40q; see approov sdk -listLibraries", id)
 	}

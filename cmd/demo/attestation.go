@@ -273,21 +273,35 @@ func (a *attestation) fetch(ctx context.Context) (t tokens, err error) {
 	return t, err
 }
 
-// explain is why the last attestation failed, as approov explain with its device ID says.
+// explain is why the last attestation failed, as approov explain with its device ID says. The service answers an app
+// first and notes the failure then, so it may not be known at once.
 func (a *attestation) explain(ctx context.Context) (string, error) {
 	did, err := a.wire.device()
 	if err != nil {
 		return "", err
 	}
-	var known attestapi.Explanations
-	if _, err := a.manage.Do(ctx, manageclient.Request{Method: http.MethodGet, Path: attestapi.PathExplanations, Query: url.Values{"did": {did}}}, &known); err != nil {
-		return "", fmt.Errorf("explain an attestation: %w", err)
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	again := time.NewTicker(explainEvery)
+	defer again.Stop()
+	for {
+		var known attestapi.Explanations
+		_, err := a.manage.Do(ctx, manageclient.Request{Method: http.MethodGet, Path: attestapi.PathExplanations, Query: url.Values{"did": {did}}}, &known)
+		if err == nil && len(known.Explanations) > 0 {
+			return known.Explanations[0].Conclusion, nil
+		}
+		if refused, ok := errors.AsType[*manageclient.Refusal](err); err != nil && (!ok || refused.Code != attestapi.CodeNotFound) {
+			return "", fmt.Errorf("explain an attestation: %w", err)
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return "", errors.New("the service does not know of an attestation that it refused")
+		}
 	}
-	if len(known.Explanations) == 0 {
-		return "", errors.New("no attestation of the device " + did + " is known to have failed")
-	}
-	return known.Explanations[0].Conclusion, nil
 }
+
+const explainEvery = 50 * time.Millisecond
 
 // wire stands between apps and service and remembers the last attestation, as somebody who listens in would.
 type wire struct {

@@ -18,14 +18,22 @@ func u64(v int) []byte { return binary.LittleEndian.AppendUint64(nil, uint64(v))
 func sign(apk []byte, v2, v3, v31 []*Key) []byte {
 	var pairs []byte
 	directory := int(binary.LittleEndian.Uint32(apk[len(apk)-6:]))
+	var later, rotated []byte // attributes that say which schemes are there too, so that nobody takes them out
+	if len(v3) > 0 {
+		later = sized(u32(0xbeeff00d), u32(3))
+	}
+	if len(v31) > 0 {
+		rotated = sized(u32(0x559f8b02), u32(33))
+	}
 	for _, scheme := range []struct {
-		id   uint32
-		keys []*Key
-		v3   []byte // the SDKs it is for
-	}{{0x7109871a, v2, nil}, {0xf05368c0, v3, join(u32(24), u32(0x7fffffff))}, {0x1b93ad61, v31, join(u32(33), u32(0x7fffffff))}} {
+		id         uint32
+		keys       []*Key
+		v3         []byte // the SDKs it is for
+		attributes []byte
+	}{{0x7109871a, v2, nil, later}, {0xf05368c0, v3, join(u32(24), u32(0x7fffffff)), rotated}, {0x1b93ad61, v31, join(u32(33), u32(0x7fffffff)), nil}} {
 		var signers []byte
 		for _, key := range scheme.keys {
-			signers = append(signers, sized(key.signerBlock(apk, directory, scheme.v3))...)
+			signers = append(signers, sized(key.signerBlock(apk, directory, scheme.v3, scheme.attributes))...)
 		}
 		if len(scheme.keys) > 0 {
 			pairs = append(pairs, Pair(scheme.id, sized(signers))...)
@@ -53,8 +61,8 @@ func WithBlock(apk, pairs []byte) []byte {
 }
 
 // signerBlock is a signer of scheme v2, or of v3 if it is for some SDKs.
-func (k *Key) signerBlock(apk []byte, directory int, sdks []byte) []byte {
-	data := join(sized(sized(u32(k.Algorithm), sized(k.contentDigest(apk, directory)))), sized(sized(k.Certificate)), sdks, sized())
+func (k *Key) signerBlock(apk []byte, directory int, sdks, attributes []byte) []byte {
+	data := join(sized(sized(u32(k.Algorithm), sized(k.contentDigest(apk, directory)))), sized(sized(k.Certificate)), sdks, sized(attributes))
 	return join(sized(data), sdks, sized(sized(u32(k.Algorithm), sized(k.sign(data)))), sized(must(x509.MarshalPKIXPublicKey(k.signer.Public()))))
 }
 

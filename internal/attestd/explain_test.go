@@ -27,6 +27,13 @@ func TestWhyAnAppIsRejected(t *testing.T) {
 			if a.Status != "SUCCESS" || len(a.Request) != 16 {
 				t.Fatalf("got %s with request ID %q, want SUCCESS and an ID", a.Status, a.Request)
 			}
+			eventually(t, "the failure is known", func() string { // it is noted once it has been answered
+				status, text := w.s.explain(t, a.Request)
+				if status != http.StatusOK {
+					return text
+				}
+				return ""
+			})
 			for what, text := range map[string]string{
 				"the request ID": a.Request, "the device ID": a.Device, "the token": a.Token, "the loggable token": a.Loggable, "the SDK's log": d.log.String(),
 			} {
@@ -60,9 +67,12 @@ func TestKillKeepsFailures(t *testing.T) {
 					return answer.Request
 				}
 				first := fail()
-				if status, text := s.explain(t, first); status != http.StatusOK || !strings.Contains(text, `"code":"rooted"`) {
-					t.Errorf("round %d: got %d %s, want it explained", round, status, text)
-				}
+				eventually(t, "a failure is explained", func() string { // it is noted once it has been answered
+					if status, text := s.explain(t, first); status != http.StatusOK || !strings.Contains(text, `"code":"rooted"`) {
+						return text
+					}
+					return ""
+				})
 				last := fail()
 				s.kill()
 				s = startService(t, data, flags...)

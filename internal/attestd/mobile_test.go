@@ -109,9 +109,17 @@ func TestFromAnAndroidPackageToTheAPI(t *testing.T) {
 	} {
 		w.expect(t, row.name, "/", w.phone(t, "base.apk", row.content, library).fetch("api.example.com"), row.want)
 	}
+
+	var base []byte // of an app bundle, as bundletool or the store makes it; the packages beside it are not measured
+	library = w.register(t, "my_app.apks", func(l string) []byte {
+		base = build(l, "bundled code", ours)
+		return apktest.Zip([]apktest.File{{Name: "toc.pb", Content: "x"}, {Name: "splits/base-master.apk", Content: string(base)}, {Name: "splits/base-de.apk", Content: "x"}})
+	})
+	w.expect(t, "the base of an app bundle", "/", w.phone(t, "base.apk", base, library).fetch("api.example.com"), "ok")
 }
 
-// An iOS app is its code, which the store does not change when it signs anew.
+// An iOS app is its code, which the store does not change when it signs anew. That holds for whoever signs, and whatever
+// else is in the package.
 func TestFromAnIOSPackageToTheAPI(t *testing.T) {
 	w := newWorld(t, databases()[0])
 	ours := machotest.Signer{Identifier: mobilePackage, Team: "A1B2C3D4E5", Certificates: "ours"}
@@ -132,6 +140,8 @@ func TestFromAnIOSPackageToTheAPI(t *testing.T) {
 	}{
 		{"the registered package", iosPackage(genuine.Bytes(), text, w.config), "ok"},
 		{"signed anew by the store", iosPackage(machotest.Sign(genuine.Bytes(), store), text, w.config), "ok"},
+		{"the same code with other resources, signed by somebody else", iosPackage(machotest.Sign(genuine.Bytes(), theirs), text, w.config,
+			apktest.File{Name: iosFolder + "main.jsbundle", Content: "theirs"}), "ok"},
 		{"a load command that loads a library", iosPackage(injected.Bytes(), text, w.config), "signature_invalid"},
 		{"that and the library", iosPackage(injected.Bytes(), text, w.config, evil), "signature_invalid"},
 		{"a library that code could load", iosPackage(genuine.Bytes(), text, w.config, evil), "signature_invalid"},

@@ -175,6 +175,8 @@ func TestSignaturesThatAreWrong(t *testing.T) {
 			return b
 		}}, "no algorithm that is known"},
 		{"v2 taken out of what v1 says has it", apktest.App{V1: keys, V2: keys, Signed: replace("\x1a\x87\x09\x71", "\x1b\x87\x09\x71")}, "later ones too, which were taken out"},
+		{"v3 taken out of what v2 says has it", apktest.App{V2: keys, V3: keys, Signed: replace("\xc0\x68\x53\xf0", "\xc1\x68\x53\xf0")}, "it has one of v3 too, which was taken out"},
+		{"v3.1 taken out of what v3 says has it", apktest.App{V3: keys, V31: keys, Signed: replace("\x61\xad\x93\x1b", "\x62\xad\x93\x1b")}, "it has one of v3.1 too, which was taken out"},
 		{"v1 whose list was changed", apktest.App{V1: keys, Signed: func(b []byte) []byte { return b }, Files: []apktest.File{{Name: "META-INF/OTHER.SF", Content: "changed"},
 			{Name: "META-INF/OTHER.EC", Content: string(key.PKCS7([]byte("signed"), nil))}}}, `OTHER.EC": it does not verify`},
 		{"v1 without its list", apktest.App{Files: []apktest.File{{Name: "META-INF/X.RSA", Content: string(key.PKCS7([]byte("signed"), nil))}}}, "there is no META-INF/X.SF"},
