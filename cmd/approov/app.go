@@ -22,6 +22,7 @@ type app struct {
 	platform string   // of its SDK library
 	sdk      string   // the library's version
 	warnings []string // what whoever registers it should know
+	signers  []string // who signed it; of a mobile app
 	current  attestapi.Config
 	configs  []string // texts of SDK configurations in it
 	noConfig error    // why those were not looked for
@@ -41,7 +42,7 @@ func (c *call) measure(path string) (app, error) {
 	if err != nil {
 		return app{}, err
 	}
-	a.configs, a.warnings = measured.Configs, measured.Warnings
+	a.configs, a.warnings, a.signers = measured.Configs, measured.Warnings, signersOf(measured)
 	a.new = attestapi.NewRegistration{Digest: base64.StdEncoding.EncodeToString(measured.Digest[:]), Package: measured.Build.Package,
 		Version: measured.Build.Version, Lifetime: c.text("expireAfter")}
 	if len(measured.Libraries) == 0 && !c.has("libraryID") { // said first: it may not be the file that was meant at all
@@ -63,6 +64,26 @@ func (c *call) measured(path, mark string) (mobile.App, error) {
 	}
 	one, configs, err := measure.FileAndConfigs(context.Background(), path, mark, tell)
 	return mobile.App{App: one, Configs: configs}, err
+}
+
+// signersOf says of each certificate that a mobile app is signed with whose it is, and in which schemes; of an iOS app
+// the team.
+func signersOf(m mobile.App) (all []string) {
+	if m.Team != "" {
+		return []string{"team " + m.Team}
+	}
+	schemes := map[string][]string{}
+	for _, one := range m.Signers {
+		text := one.Subject + ", certificate SHA-256 " + one.SHA256
+		if schemes[text] == nil {
+			all = append(all, text)
+		}
+		schemes[text] = append(schemes[text], one.Scheme)
+	}
+	for i, text := range all {
+		all[i] = text + " (" + strings.Join(schemes[text], ", ") + ")"
+	}
+	return all
 }
 
 // packages are how files of mobile apps are called: one that is damaged is not to be taken for an executable.

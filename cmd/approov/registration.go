@@ -40,6 +40,11 @@ func (c *call) addRegistration() error {
 	for _, text := range app.warnings {
 		c.note("WARNING: %s: %s", c.value(), text)
 	}
+	for _, text := range app.signers {
+		if c.has("dryRun") { // what the manual prints of a registration has no room for it
+			c.note("note: signed by %s", text)
+		}
+	}
 	var done attestapi.Registered
 	if !c.has("json") {
 		c.say("registering app %s-%s-%s  SDK:%s(%s)", app.new.Package, app.new.Version, app.new.Library, app.platform, app.sdk)
