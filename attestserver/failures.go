@@ -166,6 +166,8 @@ func (f *failures) take() bool {
 
 // KeepFailures writes the failed attestations that wait for it, up to a second old, so that they can be asked for.
 func (s *Server) KeepFailures(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, keepTime) // a log may hang that is written to before
+	defer cancel()
 	if err := s.afterwards.wait(ctx); err != nil {
 		return err
 	}
@@ -174,8 +176,6 @@ func (s *Server) KeepFailures(ctx context.Context) error {
 
 // keepLast writes what is left when the server ends.
 func (s *Server) keepLast(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, keepTime)
-	defer cancel()
 	if err := s.KeepFailures(ctx); err != nil {
 		s.failures.giveUp(err)
 	}

@@ -5,8 +5,8 @@ import "time"
 // The bounds of what is kept of failed attestations. Of each account there are at most twice MaxFailures: as many that
 // are proven as others, so that nobody who makes requests up drives out what genuine apps have met.
 const (
-	MaxFailures = 5000 // of an account that are proven, and of those that are not
-	FailureAge  = 7 * 24 * time.Hour
+	MaxFailures = 5000               // of an account that are proven, and of those that are not
+	FailureAge  = 7 * 24 * time.Hour // of a clock that was wrong also so long ahead
 
 	// FailureStep is how many are forgotten in one transaction, so that those who write never wait long.
 	FailureStep = 1000

@@ -140,3 +140,21 @@ func testPruneFailures(t *testing.T, db Database) {
 		}
 	}
 }
+
+// What was noted while the clock was far ahead does not stand before all else for as long.
+func testFailuresOfAWrongClock(t *testing.T, db Database) {
+	s := open(t, db)
+	ahead := failure("acme", 3, true)
+	ahead.At = start.AddDate(1, 0, 0)
+	other := failure("acme", 4, false)
+	other.At = start.Add(store.FailureAge + time.Second)
+	little := failure("acme", 5, true)
+	little.At = start.Add(store.FailureAge)
+	keep(t, s, failure("acme", 1, true), ahead, other, little)
+	if got, err := s.PruneFailures(t.Context(), start); err != nil || got != 2 {
+		t.Errorf("got %d forgotten, %v, want the 2 of more than %v ahead", got, err, store.FailureAge)
+	}
+	if got, want := requests(failures(t, s, store.FailureQuery{Account: "acme", Device: ahead.Device, Limit: 9})), []string{"5", "1"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q left, want %q", got, want)
+	}
+}

@@ -53,6 +53,7 @@ func Run(t *testing.T, make func(t *testing.T) Database) {
 		{"expired nonces are forgotten", testPrune},
 		{"failed attestations are kept", testFailures},
 		{"failed attestations are forgotten", testPruneFailures},
+		{"failures of a wrong clock", testFailuresOfAWrongClock},
 		{"secrets are sealed", testSealed},
 		{"another key is refused", testWrongKey},
 		{"a context that has ended", testEndedContext},

@@ -20,6 +20,7 @@ const (
 	readNext = `SELECT account FROM failure WHERE account > $1 ORDER BY account LIMIT 1`
 
 	readOld    = `SELECT id FROM failure WHERE account = $1 AND proven = $2 AND at < $3 ORDER BY at, id LIMIT $4`
+	readAhead  = `SELECT id FROM failure WHERE account = $1 AND proven = $2 AND at > $3 ORDER BY at, id LIMIT $4`
 	readExcess = `SELECT id FROM failure WHERE account = $1 AND proven = $2 ORDER BY at DESC, id DESC LIMIT $3 OFFSET $4`
 
 	deleteFailure = `DELETE FROM failure WHERE id = $1`
@@ -87,7 +88,7 @@ func readAll(ctx context.Context, tx Tx, sql string, args ...any) (all []store.F
 // PruneFailures is Store.PruneFailures, in as many transactions as it takes, each of which forgets a bounded number.
 // It goes by account and kind, so that every step finds its rows in an index.
 func PruneFailures(ctx context.Context, within func(context.Context, func(Tx) error) error, now time.Time) (total int, err error) {
-	before := now.Add(-store.FailureAge)
+	before, ahead := now.Add(-store.FailureAge), now.Add(store.FailureAge)
 	for name := ""; ; {
 		var there bool
 		if err := within(ctx, func(tx Tx) (err error) {
@@ -99,6 +100,9 @@ func PruneFailures(ctx context.Context, within func(context.Context, func(Tx) er
 		for _, ids := range []func(Tx, bool) ([]int64, error){
 			func(tx Tx, proven bool) ([]int64, error) {
 				return failureIDs(ctx, tx, readOld, name, proven, before, int64(store.FailureStep))
+			},
+			func(tx Tx, proven bool) ([]int64, error) { // of a clock that was wrong
+				return failureIDs(ctx, tx, readAhead, name, proven, ahead, int64(store.FailureStep))
 			},
 			func(tx Tx, proven bool) ([]int64, error) {
 				return failureIDs(ctx, tx, readExcess, name, proven, int64(store.FailureStep), int64(store.MaxFailures))
