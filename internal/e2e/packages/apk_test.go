@@ -26,7 +26,7 @@ const fewestAPKs = 6
 
 // TestRealAPKs reads packages that others made, and compares with aapt and apksigner.
 func TestRealAPKs(t *testing.T) {
-	apkNeeds(t, map[string]string{"aapt": installAapt, "apksigner": installApksigner, framework: installFramework, npm + "/android-apidemos": "make npm-oracle"})
+	apkNeeds(t, map[string]string{"aapt": installAapt, "apksigner": installApksigner, framework: installFramework, npm + "/android-apidemos": "make npm-packages"})
 	all := apks(t)
 	if len(all) < fewestAPKs {
 		t.Errorf("got %d packages, want %d", len(all), fewestAPKs)

@@ -40,7 +40,7 @@ func ipaNeeds(t *testing.T, programs ...string) {
 	if os.Getenv("CI") != "" {
 		t.Fatalf("%s: not there", strings.Join(missing, ", "))
 	}
-	t.Skipf("%s: not there (make npm-oracle installs npm packages)", strings.Join(missing, ", "))
+	t.Skipf("%s: not there (make npm-packages installs npm packages)", strings.Join(missing, ", "))
 }
 
 // ipaFiles are the files of npm packages that begin in one of some ways.
