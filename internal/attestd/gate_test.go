@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -31,9 +32,8 @@ func startGate(t testing.TB, policy string) *sidecar {
 	t.Cleanup(api.Close)
 	dir := t.TempDir()
 	g := &sidecar{clock: filepath.Join(dir, "clock"), log: &lockedBuffer{}}
-	g.address, g.status = freeAddress(t), freeAddress(t)
 	file := filepath.Join(dir, "gate.yaml")
-	text := fmt.Sprintf("listen: %s\nupstream: %s\nstatus: %s\npolicy:\n%s", g.address, api.URL, g.status, policy)
+	text := fmt.Sprintf("listen: 127.0.0.1:0\nupstream: %s\nstatus: 127.0.0.1:0\npolicy:\n%s", api.URL, policy)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -46,6 +46,12 @@ func startGate(t testing.TB, policy string) *sidecar {
 	ended := make(chan struct{})
 	go func() { _ = command.Wait(); close(ended) }() // ends with the process
 	t.Cleanup(func() { _ = command.Process.Kill(); <-ended })
+	eventually(t, "the gate has started", func() string {
+		if g.address, g.status = g.started(); g.status == "" {
+			return "its log: " + g.log.String()
+		}
+		return ""
+	})
 	eventually(t, "the gate is ready", func() string {
 		response, err := http.Get("http://" + g.status + "/ready")
 		if err != nil {
@@ -58,6 +64,22 @@ func startGate(t testing.TB, policy string) *sidecar {
 		return ""
 	})
 	return g
+}
+
+// started are the addresses that the gate serves at, as its first line says; empty: it has not been written yet.
+func (g *sidecar) started() (address, status string) {
+	var line struct {
+		Message string   `json:"msg"`
+		Listen  []string `json:"listen"`
+		Status  string   `json:"status"`
+	}
+	lines := bufio.NewScanner(strings.NewReader(g.log.String()))
+	for lines.Scan() {
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Message == "started" && len(line.Listen) == 1 {
+			return line.Listen[0], line.Status
+		}
+	}
+	return "", ""
 }
 
 // ask sends a request with a token and other headers, given as lines, and returns its status.
@@ -108,9 +130,15 @@ func (g *sidecar) reason(t testing.TB, before []string) (next string) {
 	return next
 }
 
+// freeAddress is an address that nobody listens on at the moment. On Linux it has a host of this process's own, so that
+// no connection of anybody else's takes the port before a program does.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	host := "127.0.0.1"
+	if runtime.GOOS == "linux" {
+		host = fmt.Sprintf("127.%d.%d.3", 1+os.Getpid()>>8%250, os.Getpid()%256)
+	}
+	l, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
