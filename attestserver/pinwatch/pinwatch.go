@@ -1,6 +1,6 @@
 // Package pinwatch is the pin monitor of the attestation service: it looks at every API domain of every account from
 // time to time, sees whether the pins that apps are told still match, and says so when that changes: in the log, as
-// metrics, and to a webhook (seed "Go-Live Checklist": warnings when pins change).
+// metrics, and to a webhook (Approov's go-live checklist: warnings when pins change).
 //
 // It owns what is known of the domains, and the connections to them; how a server is asked is package pins'. It must
 // not change an account, and never holds up those who attest or manage.

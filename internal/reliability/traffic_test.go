@@ -100,7 +100,7 @@ type traffic struct {
 	all   sync.WaitGroup // ended by stop
 }
 
-// The rates of each way to ask; together they are what the issue asks for.
+// The rates of each way to ask; together they are what is aimed at.
 const (
 	http1Rate, http1Workers   = 800, 16
 	http2Rate, http2Workers   = 800, 16
