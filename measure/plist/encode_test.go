@@ -192,7 +192,8 @@ func (w *binaryWriter) encode(value any) []byte {
 		return binary.BigEndian.AppendUint64([]byte{0x23}, math.Float64bits(value))
 	case time.Time:
 		micros := value.UnixMicro() - 978307200e6
-		return binary.BigEndian.AppendUint64([]byte{0x33}, math.Float64bits(float64(micros)/1e6))
+		seconds := float64(micros/1e6) + float64(micros%1e6)/1e6 // in two parts: far from the epoch a float has no room for all microseconds
+		return binary.BigEndian.AppendUint64([]byte{0x33}, math.Float64bits(seconds))
 	case []byte:
 		return append(head(0x40, len(value)), value...)
 	case plist.UID:
