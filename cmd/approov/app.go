@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/approovgate/approovgate/attestapi"
@@ -86,12 +85,11 @@ func signersOf(m mobile.App) (all []string) {
 	return all
 }
 
-// packages are how files of mobile apps are called: one that is damaged is not to be taken for an executable.
-var packages = []string{".apk", ".aab", ".apks", ".apkm", ".xapk", ".ipa"}
-
-// isPackage reports whether a file is an archive, which no executable begins like.
+// isPackage reports whether a file is called like a mobile app's, so that one that is damaged is not taken for an
+// executable, or is an archive, which no executable begins like.
 func isPackage(path string) bool {
-	if slices.Contains(packages, strings.ToLower(filepath.Ext(path))) {
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".apk", ".aab", ".apks", ".apkm", ".xapk", ".ipa":
 		return true
 	}
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
