@@ -11,15 +11,13 @@ import (
 
 	"github.com/approovgate/approovgate/internal/host"
 	"github.com/approovgate/approovgate/internal/logline"
+	"github.com/approovgate/approovgate/internal/porttest"
 )
 
 // BenchmarkHandler is what the handler adds to a request on its way through Caddy.
 func BenchmarkHandler(b *testing.B) {
 	b.Setenv("APPROOV_SECRET", secretText)
-	address, err := freeAddress()
-	if err != nil {
-		b.Fatal(err)
-	}
+	address := porttest.Free(b)
 	policy := tree{"keys": []any{tree{"name": "account", "alg": "HS256", "secret": "env:APPROOV_SECRET"}}}
 	if err := load(quiet(address, tree{"handle": []any{tree{"handler": "approov", "policy": policy}}})); err != nil {
 		b.Fatal(err)

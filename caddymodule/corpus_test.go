@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/approovgate/approovgate/internal/conformance"
+	"github.com/approovgate/approovgate/internal/porttest"
 )
 
 // TestCorpus sends the whole corpus through Caddy over real sockets.
@@ -45,7 +46,7 @@ func TestCorpus(t *testing.T) {
 // startForCorpus makes Caddy serve as the corpus asks for it.
 func startForCorpus(h conformance.Host) (address string, stop func(), err error) {
 	now = h.Now
-	if address, err = freeAddress(); err != nil {
+	if address, err = porttest.Find(); err != nil {
 		return "", nil, err
 	}
 	upstream, err := url.Parse(h.Upstream)

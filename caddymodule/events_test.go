@@ -8,6 +8,7 @@ import (
 
 	"github.com/approovgate/approovgate/config"
 	"github.com/approovgate/approovgate/gate"
+	"github.com/approovgate/approovgate/internal/porttest"
 )
 
 // recorder is a subscriber of Caddy's events.
@@ -27,10 +28,7 @@ func (recorder) Handle(_ context.Context, e caddy.Event) error {
 }
 
 func TestCaddysEvents(t *testing.T) {
-	address, err := freeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
+	address := porttest.Free(t)
 	t.Setenv("APPROOV_SECRET", secretText)
 	t.Cleanup(stopAndForget)
 	c := quiet(address, tree{"handle": []any{tree{"handler": "approov", "policy": tree{

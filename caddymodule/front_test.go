@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/approovgate/approovgate/internal/porttest"
 	"github.com/approovgate/approovgate/mint"
 )
 
@@ -34,10 +35,7 @@ type front struct {
 // newFront runs a Caddyfile's site until the test ends. In it {SECRET} stands for a reference to frontKey.
 func newFront(t *testing.T, site string) *front {
 	t.Helper()
-	address, err := freeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
+	address := porttest.Free(t)
 	f := &front{t: t, address: address, secret: filepath.Join(t.TempDir(), "secret")}
 	if err := os.WriteFile(f.secret, []byte(base64.StdEncoding.EncodeToString(frontKey)), 0o600); err != nil {
 		t.Fatal(err)

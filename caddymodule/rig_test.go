@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,20 +16,11 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
+	"github.com/approovgate/approovgate/internal/porttest"
 	"github.com/approovgate/approovgate/mint"
 )
 
 type tree = map[string]any
-
-// freeAddress is an address that nobody listens on at the moment.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
 
 // load makes this process's Caddy run a configuration.
 func load(config any) error {
@@ -92,11 +82,7 @@ type site struct {
 // file secret, {api} the address of an API that answers 200.
 func newSite(t *testing.T, caddyfile string) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), asked: make(chan *http.Request, 100)}
-	var err error
-	if s.address, err = freeAddress(); err != nil {
-		t.Fatal(err)
-	}
+	s := &site{t: t, address: porttest.Free(t), dir: t.TempDir(), asked: make(chan *http.Request, 100)}
 	s.api = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { s.asked <- r }))
 	t.Cleanup(s.api.Close)
 	s.write("secret", secretText)

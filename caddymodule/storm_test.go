@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/approovgate/approovgate/internal/porttest"
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/goleak"
 )
@@ -44,12 +45,10 @@ func newStorm(t *testing.T, gated bool, backend string) *storm {
 		}
 	}
 	var err error
-	if s.address, err = freeAddress(); err != nil {
+	if s.admin, err = porttest.FindAt("127.0.0.1"); err != nil { // Caddy's admin endpoint only answers under the usual names
 		t.Fatal(err)
 	}
-	if s.admin, err = freeAddress(); err != nil {
-		t.Fatal(err)
-	}
+	s.address = porttest.Free(t)
 	return s
 }
 

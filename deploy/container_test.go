@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -22,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/approovgate/approovgate/internal/porttest"
 	"github.com/approovgate/approovgate/mint"
 )
 
@@ -119,7 +119,7 @@ func TestTheImageServes(t *testing.T) {
 		}
 		put(t, filepath.Join(root, path), content[from])
 	}
-	listen, status := freeAddress(t), freeAddress(t)
+	listen, status := porttest.Free(t), porttest.Free(t)
 	gateFile := fmt.Sprintf("listen: %s\nstatus: %s\nupstream: %s\npolicy: {keys: [{name: account, alg: HS256, secret: file:approov.secret}]}\n", listen, status, api.URL)
 	conf := filepath.Join(root, filepath.Dir(made.command[len(made.command)-1]))
 	put(t, filepath.Join(conf, "gate.yaml"), []byte(gateFile))
@@ -223,14 +223,4 @@ func ask(t *testing.T, url, token string) string {
 		case <-again.C:
 		}
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }() // freed for the gate to take
-	return l.Addr().String()
 }

@@ -5,6 +5,7 @@ package deploy
 import (
 	"encoding/json"
 	"fmt"
+	"github.com/approovgate/approovgate/internal/porttest"
 	"io"
 	"maps"
 	"net/http"
@@ -274,7 +275,7 @@ func startPrometheus(t *testing.T, program string, targets []string) promServer 
 	writeYAML(t, file, configuration)
 
 	for range 5 { // another program may take the free port first
-		server := promServer{freeAddress(t)}
+		server := promServer{porttest.Free(t)}
 		command := exec.Command(program, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(t.TempDir(), "data"),
 			"--web.listen-address="+server.address, "--log.level=warn")
 		command.Stdout, command.Stderr = t.Output(), t.Output()

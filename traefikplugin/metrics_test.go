@@ -16,21 +16,12 @@ import (
 	"github.com/approovgate/approovgate/config"
 	"github.com/approovgate/approovgate/gate"
 	"github.com/approovgate/approovgate/internal/host"
+	"github.com/approovgate/approovgate/internal/porttest"
 )
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }() // freed for the plugin to take
-	return l.Addr().String()
-}
 
 func TestFiguresAreServedWhileAGateNamesTheListener(t *testing.T) {
 	r := newRig(t)
-	address := freeAddress(t)
+	address := porttest.Free(t)
 	before, cancel := context.WithCancel(t.Context())
 	h := r.open(before, r.edge(Config{"name": "edge", "metrics": address}), "edge@file")
 	r.open(before, r.edge(Config{"name": "ed\"ge", "metrics": address}), "other@file")

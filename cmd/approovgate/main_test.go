@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/approovgate/approovgate/internal/porttest"
 	"github.com/approovgate/approovgate/mint"
 )
 
@@ -66,10 +66,9 @@ func upstreamCommand(ts *testscript.TestScript, neg bool, args []string) {
 func portCommand(ts *testscript.TestScript, neg bool, args []string) {
 	arguments(ts, neg, args, "port VARIABLE")
 	for _, variable := range args {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		address, err := porttest.Find()
 		ts.Check(err)
-		ts.Check(l.Close())
-		ts.Setenv(variable, l.Addr().String())
+		ts.Setenv(variable, address)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/approovgate/approovgate/internal/conformance"
+	"github.com/approovgate/approovgate/internal/porttest"
 )
 
 // TestCorpus sends the whole corpus through the program, a process for each policy and time.
@@ -55,7 +56,7 @@ func startForCorpus(t *testing.T, h conformance.Host) (address string, stop func
 	}
 	caddy := home{dir}
 	caddy.write(t, "clock", h.Now().Format(time.RFC3339Nano))
-	if address, err = freeAddress(); err != nil {
+	if address, err = porttest.Find(); err != nil {
 		return "", nil, err
 	}
 	upstream, err := url.Parse(h.Upstream)
@@ -74,7 +75,7 @@ func startForCorpus(t *testing.T, h conformance.Host) (address string, stop func
 	if err != nil {
 		return "", nil, err
 	}
-	p, err := caddy.start(string(config), address, "--config", "-")
+	p, err := caddy.start(string(config), []string{address}, "--config", "-")
 	if err != nil {
 		return "", nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"github.com/approovgate/approovgate/internal/porttest"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -54,7 +55,11 @@ func TestMistakesAreToldWithTheirLine(t *testing.T) {
 func TestReloadsKeepABypassAndNoSecret(t *testing.T) {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
 	defer api.Close()
-	h, address, admin := newHome(t), mustFreeAddress(t), freeAdmin(t)
+	h, address := newHome(t), porttest.Free(t)
+	admin, err := porttest.FindAt("127.0.0.1") // Caddy's admin endpoint only answers under the machine's usual names
+	if err != nil {
+		t.Fatal(err)
+	}
 	caddyfile := func(more string) string {
 		return fmt.Sprintf("{\n\tadmin %s\n\tauto_https off\n\tgrace_period 1ms\n}\nhttp://%s {\n\tapproov {\n\t\tname edge\n\t\tsecret {file.%s}\n\t\tkeys second {\n\t\t\talg HS256\n\t\t\tsecret {env.APPROOV_SECRET}\n\t\t\tkid second\n\t\t}\n%s\t}\n\treverse_proxy %s\n}\n",
 			admin, address, h.path("approov"), more, api.Listener.Addr())

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -129,8 +128,9 @@ type process struct {
 	err     error // with which it ended
 }
 
-// start runs Caddy until it listens at an address. An error holds what it has said.
-func (h home) start(stdin, address string, args ...string) (*process, error) {
+// start runs Caddy until it listens at every one of the addresses; its servers start one by one, in any order. An error
+// holds what it has said.
+func (h home) start(stdin string, addresses []string, args ...string) (*process, error) {
 	command, err := h.command(append([]string{"run"}, args...)...)
 	if err != nil {
 		return nil, err
@@ -147,18 +147,21 @@ func (h home) start(stdin, address string, args ...string) (*process, error) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	late := time.After(patience)
-	for {
-		if conn, err := net.Dial("tcp", address); err == nil {
-			return p, conn.Close()
+	for len(addresses) > 0 {
+		if conn, err := net.Dial("tcp", addresses[0]); err == nil {
+			_ = conn.Close() // it said nothing
+			addresses = addresses[1:]
+			continue
 		}
 		select {
 		case <-tick.C:
 		case <-p.ended:
 			return nil, fmt.Errorf("caddy run: %w\n%s", p.err, p.said.String())
 		case <-late:
-			return nil, errors.Join(fmt.Errorf("%s: nobody listens there after %v", address, patience), p.stop())
+			return nil, errors.Join(fmt.Errorf("%s: nobody listens there after %v", addresses[0], patience), p.stop())
 		}
 	}
+	return p, nil
 }
 
 // stop ends it and waits.
@@ -171,7 +174,7 @@ func (p *process) stop() error {
 // mustStart is start, of a process that lasts as long as the test.
 func (h home) mustStart(t *testing.T, address string, args ...string) *process {
 	t.Helper()
-	p, err := h.start("", address, args...)
+	p, err := h.start("", []string{address}, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,43 +184,6 @@ func (h home) mustStart(t *testing.T, address string, args ...string) *process {
 		}
 	})
 	return p
-}
-
-// freeAddress is an address that nobody listens on at the moment. On Linux it has a host of this process's own, so that
-// no connection of anybody else's takes the port before Caddy does.
-func freeAddress() (string, error) {
-	host := "127.0.0.1"
-	if runtime.GOOS == "linux" {
-		host = fmt.Sprintf("127.%d.%d.2", 1+os.Getpid()>>8%250, os.Getpid()%256)
-	}
-	return freeAt(host)
-}
-
-func freeAt(host string) (string, error) {
-	l, err := net.Listen("tcp", host+":0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
-
-// freeAdmin is an address for Caddy's admin endpoint, which only answers under the machine's usual names.
-func freeAdmin(t *testing.T) string {
-	t.Helper()
-	address, err := freeAt("127.0.0.1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return address
-}
-
-func mustFreeAddress(t *testing.T) string {
-	t.Helper()
-	address, err := freeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return address
 }
 
 // ask sends a request, with a token unless that is empty, and reads the answer.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/approovgate/approovgate/internal/porttest"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -107,7 +108,7 @@ func newSample(t *testing.T, name string) *sample {
 		_, _ = io.WriteString(w, "hello")
 	}))
 	t.Cleanup(api.Close)
-	s := &sample{home: newHome(t), address: mustFreeAddress(t), status: mustFreeAddress(t), health: "/health", args: []string{"--config", "Caddyfile"}}
+	s := &sample{home: newHome(t), address: porttest.Free(t), status: porttest.Free(t), health: "/health", args: []string{"--config", "Caddyfile"}}
 	host, _, err := net.SplitHostPort(s.address)
 	if err != nil {
 		t.Fatal(err)
@@ -138,11 +139,19 @@ func newSample(t *testing.T, name string) *sample {
 	return s
 }
 
+// listens returns the addresses that the sample serves.
+func (s *sample) listens() []string {
+	if s.status == "" {
+		return []string{s.address}
+	}
+	return []string{s.address, s.status}
+}
+
 // serve runs the sample with a configuration, asks it as clients would, and returns what it has logged.
 func (s *sample) serve(t *testing.T, config, token string) (logged string) {
 	t.Helper()
 	s.write(t, s.args[1], config)
-	p, err := s.start("", s.address, s.args...)
+	p, err := s.start("", s.listens(), s.args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +255,7 @@ func TestTheComposeFileFitsTogether(t *testing.T) {
 func TestAPodThatLeavesSaysSo(t *testing.T) {
 	s := newSample(t, "kubernetes.yaml")
 	s.write(t, "Caddyfile", replaced(t, s.config, "shutdown_delay 1s", "shutdown_delay 3s"))
-	p, err := s.start("", s.address, s.args...)
+	p, err := s.start("", s.listens(), s.args...)
 	if err != nil {
 		t.Fatal(err)
 	}

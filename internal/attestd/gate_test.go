@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -128,22 +126,6 @@ func (g *sidecar) reason(t testing.TB, before []string) (next string) {
 		return ""
 	})
 	return next
-}
-
-// freeAddress is an address that nobody listens on at the moment. On Linux it has a host of this process's own, so that
-// no connection of anybody else's takes the port before a program does.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	host := "127.0.0.1"
-	if runtime.GOOS == "linux" {
-		host = fmt.Sprintf("127.%d.%d.3", 1+os.Getpid()>>8%250, os.Getpid()%256)
-	}
-	l, err := net.Listen("tcp", host+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // eventually waits until what it looks at says nothing more.

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
+	"github.com/approovgate/approovgate/internal/porttest"
 	"io"
 	"net"
 	"net/http"
@@ -77,7 +78,7 @@ func newRehearsal(t *testing.T) *rehearsal {
 	ca := r.startAPI()
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the API") }))
 	t.Cleanup(backend.Close)
-	service, gate := freeAddress(t), freeAddress(t)
+	service, gate := porttest.Free(t), porttest.Free(t)
 	bin := filepath.Join(r.dir, "bin")
 	if err := os.Mkdir(bin, 0o700); err != nil {
 		t.Fatal(err)

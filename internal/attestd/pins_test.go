@@ -25,6 +25,7 @@ import (
 	"github.com/approovgate/approovgate/attestapi"
 	"github.com/approovgate/approovgate/internal/attestd"
 	"github.com/approovgate/approovgate/internal/pgtest"
+	"github.com/approovgate/approovgate/internal/porttest"
 	"github.com/approovgate/approovgate/pins"
 )
 
@@ -89,7 +90,7 @@ func TestThePinMonitor(t *testing.T) {
 	if err := os.WriteFile(secret, []byte(strings.Repeat("0123456789abcdef", 2)+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	status := freeAddress(t)
+	status := porttest.Free(t)
 	s := startService(t, t.TempDir(), "--pin-check", "2m", "--pin-webhook", receiver.URL+secretPath, "--pin-webhook-secret", "file:"+secret,
 		"--pin-connect", domain+"="+server.address, "--pin-connect", "hang.example.com="+hanging.Addr().String(), "--pin-ca", server.ca, "--status", status)
 	set := func(pins ...string) {

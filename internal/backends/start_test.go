@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"github.com/approovgate/approovgate/internal/porttest"
 	"io"
 	"net"
 	"net/http"
@@ -146,7 +147,6 @@ func startProgram(t *testing.T, program string, args ...string) string {
 	return ""
 }
 
-// startNginx picks a free port, which nginx cannot; another program may take it first, so it tries again.
 func startNginx(t *testing.T, loose bool) string {
 	t.Helper()
 	program := installed(t, "nginx", "nginx")
@@ -158,34 +158,19 @@ func startNginx(t *testing.T, loose bool) string {
 	if loose {
 		match = "~*"
 	}
-	for range 5 {
-		dir, address := t.TempDir(), freeAddress(t)
-		_, port, _ := strings.Cut(address, ":")
-		text := strings.NewReplacer("DIR", dir, "PORT", port, "MATCH", match).Replace(string(template))
-		file := filepath.Join(dir, "nginx.conf")
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		command := exec.Command(program, "-p", dir, "-e", filepath.Join(dir, "error.log"), "-c", file)
-		launch(t, command)
-		if err := reachable(address); err == nil {
-			return "http://" + address
-		}
-		log, _ := os.ReadFile(filepath.Join(dir, "error.log"))
-		t.Logf("nginx on %s: %s", address, log)
-	}
-	t.Fatal("nginx did not start")
-	return ""
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	dir, address := t.TempDir(), porttest.Free(t)
+	text := strings.NewReplacer("DIR", dir, "ADDRESS", address, "MATCH", match).Replace(string(template))
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	command := exec.Command(program, "-p", dir, "-e", filepath.Join(dir, "error.log"), "-c", file)
+	launch(t, command)
+	if err := reachable(address); err != nil {
+		log, _ := os.ReadFile(filepath.Join(dir, "error.log"))
+		t.Fatalf("nginx on %s: %v\n%s", address, err, log)
+	}
+	return "http://" + address
 }
 
 // reachable waits until an address accepts connections.

@@ -2,7 +2,6 @@ package layout
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"github.com/approovgate/approovgate/config"
 	"github.com/approovgate/approovgate/engine"
 	"github.com/approovgate/approovgate/internal/host"
+	"github.com/approovgate/approovgate/internal/porttest"
 	"github.com/approovgate/approovgate/proxy"
 )
 
@@ -60,8 +60,8 @@ func TestReadmeCommandsRun(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	listen := freeAddress(t)
-	ports := strings.NewReplacer("127.0.0.1:8080", listen, "127.0.0.1:9000", freeAddress(t), "127.0.0.1:9902", freeAddress(t),
+	listen := porttest.Free(t)
+	ports := strings.NewReplacer("127.0.0.1:8080", listen, "127.0.0.1:9000", porttest.Free(t), "127.0.0.1:9902", porttest.Free(t),
 		"/tmp/approovgate.sock", filepath.Join(dir, "admin.sock"))
 	gateFile := ports.Replace(blocks(t, "yaml")[0])
 	if err := os.WriteFile(filepath.Join(dir, "gate.yaml"), []byte(gateFile), 0o600); err != nil {
@@ -193,16 +193,6 @@ func read(t *testing.T, command *exec.Cmd) string {
 		t.Fatal(err)
 	}
 	return string(text)
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }() // freed for the command to take
-	return l.Addr().String()
 }
 
 // TestReadmePolicyHoldsTheDefaults decodes README's reference of the policy and compares it with an empty one.

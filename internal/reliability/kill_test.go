@@ -3,6 +3,7 @@
 package reliability
 
 import (
+	"github.com/approovgate/approovgate/internal/porttest"
 	"net/http"
 	"sync"
 	"testing"
@@ -15,7 +16,7 @@ import (
 func TestAKilledSidecarIsBackWithinASecond(t *testing.T) {
 	const most = time.Second
 	backend := newAPI(t, 0, 0)
-	g := gateFile{upstream: backend.url, listen: freeAddress(t), status: freeAddress(t)}
+	g := gateFile{upstream: backend.url, listen: porttest.Free(t), status: porttest.Free(t)}
 	file := g.write(t, t.TempDir())
 	genuine, forged, url := token(t, keyA), token(t, keyB), "http://"+g.listen+"/"
 	if _, err := program(); err != nil { // built before the clock runs

@@ -5,6 +5,7 @@ package reliability
 import (
 	"bufio"
 	"errors"
+	"github.com/approovgate/approovgate/internal/porttest"
 	"net/http"
 	"os"
 	"os/exec"
@@ -121,7 +122,7 @@ func lineOf(t *testing.T, s *sidecar, client *http.Client, path string) {
 
 func TestALogWhoseReaderHasGone(t *testing.T) {
 	backend := newAPI(t, 0, 0)
-	g := gateFile{upstream: backend.url, listen: freeAddress(t), status: freeAddress(t), more: everyLine}
+	g := gateFile{upstream: backend.url, listen: porttest.Free(t), status: porttest.Free(t), more: everyLine}
 	c := command(t, g.write(t, t.TempDir()))
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -159,7 +160,7 @@ func TestALogOnAFullDisk(t *testing.T) {
 	}
 	defer func() { _ = full.Close() }() // the process has its own
 	backend := newAPI(t, 0, 0)
-	g := gateFile{upstream: backend.url, listen: freeAddress(t), status: freeAddress(t), more: everyLine}
+	g := gateFile{upstream: backend.url, listen: porttest.Free(t), status: porttest.Free(t), more: everyLine}
 	c := command(t, g.write(t, t.TempDir()))
 	c.Stderr = full
 	s := launch(t, c)
@@ -186,7 +187,7 @@ func TestALogOnADiskThatFillsUp(t *testing.T) {
 		}
 	})
 	backend := newAPI(t, 0, 0)
-	g := gateFile{upstream: backend.url, listen: freeAddress(t), status: freeAddress(t), more: everyLine}
+	g := gateFile{upstream: backend.url, listen: porttest.Free(t), status: porttest.Free(t), more: everyLine}
 	c := command(t, g.write(t, t.TempDir()))
 	name := filepath.Join(dir, "log")
 	log, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -312,17 +311,6 @@ func until(t *testing.T, what string, happened func() bool) {
 			t.Fatalf("got no change in %v, want: %s", patience, what)
 		}
 	}
-}
-
-// freeAddress is one for a process that cannot say which one the system chose.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }() // freed for the sidecar to take
-	return l.Addr().String()
 }
 
 // percentile of durations, which it sorts.

@@ -3,8 +3,8 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"github.com/approovgate/approovgate/internal/porttest"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -77,7 +77,7 @@ func run(t *testing.T, binary, dynamic string, edit func(x *traefik, static stri
 // prepare is run up to the start.
 func prepare(t testing.TB, dynamic string, edit func(x *traefik, static string) string) *traefik {
 	t.Helper()
-	x := &traefik{bundle: newBundle(t), t: t, web: freeAddress(t), api: freeAddress(t), ended: make(chan struct{})}
+	x := &traefik{bundle: newBundle(t), t: t, web: porttest.Free(t), api: porttest.Free(t), ended: make(chan struct{})}
 	file := static(x.web, x.api, x.dir)
 	if edit != nil {
 		file = edit(x, file)
@@ -223,14 +223,4 @@ func (x *traefik) heap() int {
 	}
 	x.t.Fatal("got no heap profile")
 	return 0
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }() // freed for Traefik to take
-	return l.Addr().String()
 }

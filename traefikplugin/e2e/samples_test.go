@@ -20,6 +20,7 @@ import (
 
 	"github.com/approovgate/approovgate/config"
 	"github.com/approovgate/approovgate/gate"
+	"github.com/approovgate/approovgate/internal/porttest"
 )
 
 const samples = root + "/deploy/traefik/"
@@ -40,7 +41,7 @@ func replaced(t *testing.T, text string, pairs ...string) string {
 func TestTheFilesAreServed(t *testing.T) {
 	eachTraefik(t, func(t *testing.T, binary string) {
 		url, _ := backend(t)
-		metrics := freeAddress(t)
+		metrics := porttest.Free(t)
 		var routes string
 		x := prepare(t, "{}", func(x *traefik, _ string) string {
 			routes = replaced(t, read(t, samples+"dynamic.yml"), "http://127.0.0.1:9000", url, "/run/secrets/approov.secret", x.secret,
