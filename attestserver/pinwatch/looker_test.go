@@ -81,7 +81,7 @@ func pinsOf(c pins.Chain) (all []string) {
 func TestWhatCannotBeReached(t *testing.T) {
 	closed := serve(t, func(c net.Conn) {})
 	old := &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10, Certificates: []tls.Certificate{*newAuthority("x", nil).certify("old.example", newKey(), time.Now().AddDate(1, 0, 0))}}
-	l := &Looker{Roots: x509.NewCertPool(), Timeout: 1500 * time.Millisecond, Connect: map[string]string{
+	l := &Looker{Roots: x509.NewCertPool(), Connect: map[string]string{
 		"hangs.example":    serve(t, hang),
 		"closes.example":   closed,
 		"refuses.example":  porttest.Free(t),
@@ -103,6 +103,10 @@ func TestWhatCannotBeReached(t *testing.T) {
 		"10.0.0.1":         "its address is not of the public internet",
 		"0.0.0.0":          "its address is not of the public internet",
 	} {
+		l.Timeout = patience // that of a busy machine, where the server does something
+		if strings.Contains(want, "within") {
+			l.Timeout = 1500 * time.Millisecond
+		}
 		began := time.Now()
 		_, err := l.Served(t.Context(), domain)
 		if err == nil || !strings.HasPrefix(err.Error(), domain+" cannot be reached: ") || !strings.Contains(err.Error(), want) {
@@ -112,7 +116,7 @@ func TestWhatCannotBeReached(t *testing.T) {
 		if found := regexp.MustCompile(`\d+\.\d+\.\d+\.\d+|:\d+`).FindString(strings.TrimPrefix(err.Error(), domain)); found != "" {
 			t.Errorf("%s: got %v, want no address in it", domain, err)
 		}
-		if took := time.Since(began); took > patience/2 {
+		if took := time.Since(began); took > 2*patience {
 			t.Errorf("%s: it took %v", domain, took)
 		}
 	}
