@@ -52,6 +52,7 @@ func besieged(t *testing.T) *gate {
 	file["limits"] = settings{
 		"header_timeout": headerTimeout.String(), "body_timeout": bodyTimeout.String(), "write_timeout": writeTimeout.String(),
 		"idle_timeout": idleTimeout.String(), "connections": maxConnections, "in_flight": maxConnections,
+		"dial_timeout": patience.String(), // the API is on the same machine
 	}
 	return start(t, file)
 }
