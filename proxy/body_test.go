@@ -16,7 +16,7 @@ import (
 )
 
 // brief is a timeout short enough to wait for, and long enough for a busy machine to do what comes before it.
-const brief = 200 * time.Millisecond
+const brief = time.Second
 
 // withH2C lets clients begin with HTTP/2.
 func withH2C(p *Proxy) { p.Tree["h2c"] = true }

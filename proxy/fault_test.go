@@ -17,6 +17,7 @@ import (
 	"github.com/approovgate/approovgate/config"
 	"github.com/approovgate/approovgate/internal/host"
 	"github.com/approovgate/approovgate/internal/logline"
+	"github.com/approovgate/approovgate/internal/porttest"
 )
 
 func TestRefusals(t *testing.T) {
@@ -48,13 +49,8 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestUpstreamFailures(t *testing.T) {
-	down, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	down.Close()
 	for _, row := range []struct{ name, upstream, logged string }{
-		{"an upstream that is down", down.Addr().String(), "connection refused"},
+		{"an upstream that is down", porttest.Free(t), "connection refused"},
 		{"an upstream that hangs up", rawUpstream(t, func(net.Conn, string) {}), "closed the connection before it answered"},
 		{"an upstream that speaks no HTTP", rawUpstream(t, func(c net.Conn, _ string) { fmt.Fprint(c, "SSH-2.0\r\n\r\n") }), "not valid HTTP"},
 		{"an upstream that echoes the request", rawUpstream(t, func(c net.Conn, got string) { fmt.Fprint(c, got) }), "not valid HTTP"},

@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // testSecret is a test key: the account secret of every gate in this package's tests.
 var testSecret = []byte("test key of package proxy, never used for anything else........!")

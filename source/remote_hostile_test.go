@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/approovgate/approovgate/internal/porttest"
 	"github.com/approovgate/approovgate/source"
 )
 
@@ -182,20 +183,17 @@ func TestFetchEndsByItself(t *testing.T) {
 }
 
 func TestErrorsThatLastReadTheSame(t *testing.T) {
-	refused, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	refused.Close()
 	reset, ca := serveRaw(t, func(conn net.Conn, _ string) {
 		plain := conn.(*tls.Conn).NetConn().(*net.TCPConn)
 		_ = plain.SetLinger(0) // closing then resets
 		plain.Close()
 	})
+	// No name has a part of more than 63 bytes (RFC 1035 §2.3.4), so that no server of names is asked for this one.
+	nobody := strings.Repeat("nobody-", 10) + "x.invalid"
 	for name, row := range map[string]struct{ url, part string }{
-		"a port that nobody listens on": {"https://" + refused.Addr().String(), "connection refused"},
+		"a port that nobody listens on": {"https://" + porttest.Free(t), "connection refused"},
 		"a connection that is reset":    {reset, "connection reset"},
-		"a name that does not exist":    {"https://approovgate-test.invalid", "approovgate-test.invalid"},
+		"a name that does not exist":    {"https://" + nobody, "the name " + nobody + " cannot be resolved"},
 		"a server without TLS":          {"https://" + plainServer(t), "HTTP"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -62,13 +62,18 @@ func TestAFloodOfFailures(t *testing.T) {
 	t.Logf("%d failures in %v, %d kept; passing ones took %v (p50) before and %v while it lasted", flood, time.Since(began).Round(time.Millisecond), len(kept), quiet, busy)
 }
 
-// passing does attestations that pass, until there are enough or it is told to end, and returns the median of their time.
+// passing does attestations that pass, until there are enough or it is told to end, and returns the median of their time. A
+// disk that others keep busy may hold one up for longer than the server waits for its store, which answers 503 then.
 func (s *service) passing(most int, end <-chan struct{}) time.Duration {
 	var took []time.Duration
+	late := 0
 	for len(took) < most {
 		body, mac := s.request(s.nonce())
 		began := time.Now()
-		if w := s.post(attestapi.PathAttest, mac, body); w.Code != http.StatusOK {
+		w := s.post(attestapi.PathAttest, mac, body)
+		if w.Code == http.StatusServiceUnavailable {
+			late++
+		} else if w.Code != http.StatusOK {
 			s.t.Errorf("one that passes: got %d, want 200", w.Code)
 		}
 		took = append(took, time.Since(began))
@@ -77,6 +82,9 @@ func (s *service) passing(most int, end <-chan struct{}) time.Duration {
 			most = 0
 		default:
 		}
+	}
+	if late > 1+len(took)/50 {
+		s.t.Errorf("of %d that pass: got %d times 503, want almost none", len(took), late)
 	}
 	slices.Sort(took)
 	return took[len(took)/2].Round(time.Microsecond)

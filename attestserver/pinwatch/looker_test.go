@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/approovgate/approovgate/internal/porttest"
 	"github.com/approovgate/approovgate/pins"
 )
 
@@ -79,17 +80,11 @@ func pinsOf(c pins.Chain) (all []string) {
 // Why a domain cannot be reached is told without the addresses that were found for it.
 func TestWhatCannotBeReached(t *testing.T) {
 	closed := serve(t, func(c net.Conn) {})
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	refusing := free.Addr().String()
-	_ = free.Close()
 	old := &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10, Certificates: []tls.Certificate{*newAuthority("x", nil).certify("old.example", newKey(), time.Now().AddDate(1, 0, 0))}}
-	l := &Looker{Roots: x509.NewCertPool(), Timeout: 1500 * time.Millisecond, Connect: map[string]string{
+	l := &Looker{Roots: x509.NewCertPool(), Connect: map[string]string{
 		"hangs.example":    serve(t, hang),
 		"closes.example":   closed,
-		"refuses.example":  refusing,
+		"refuses.example":  porttest.Free(t),
 		"old.example":      serve(t, func(c net.Conn) { _ = tls.Server(c, old).Handshake() }),
 		"http.example":     serve(t, func(c net.Conn) { _, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")); hang(c) }),
 		"endless.example":  serve(t, func(c net.Conn) { endless(c) }),
@@ -108,6 +103,10 @@ func TestWhatCannotBeReached(t *testing.T) {
 		"10.0.0.1":         "its address is not of the public internet",
 		"0.0.0.0":          "its address is not of the public internet",
 	} {
+		l.Timeout = patience // that of a busy machine, where the server does something
+		if strings.Contains(want, "within") {
+			l.Timeout = 1500 * time.Millisecond
+		}
 		began := time.Now()
 		_, err := l.Served(t.Context(), domain)
 		if err == nil || !strings.HasPrefix(err.Error(), domain+" cannot be reached: ") || !strings.Contains(err.Error(), want) {
@@ -117,7 +116,7 @@ func TestWhatCannotBeReached(t *testing.T) {
 		if found := regexp.MustCompile(`\d+\.\d+\.\d+\.\d+|:\d+`).FindString(strings.TrimPrefix(err.Error(), domain)); found != "" {
 			t.Errorf("%s: got %v, want no address in it", domain, err)
 		}
-		if took := time.Since(began); took > patience/2 {
+		if took := time.Since(began); took > 2*patience {
 			t.Errorf("%s: it took %v", domain, took)
 		}
 	}

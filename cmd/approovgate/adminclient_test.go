@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/approovgate/approovgate/internal/porttest"
 )
 
 func write(t *testing.T, path, text string, mode os.FileMode) {
@@ -166,15 +168,11 @@ func TestNobodyListens(t *testing.T) {
 	l.SetUnlinkOnClose(false)
 	_ = l.Close() // what a gate that was killed leaves behind
 	write(t, filepath.Join(dir, "file"), "", 0o600)
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = tcp.Close()
+	tcp := porttest.Free(t)
 	for address, want := range map[string]string{
 		"unix:" + socket:                     "nobody listens at unix:" + socket + "; the gate has ended and left its socket behind: start it again",
 		"unix:" + filepath.Join(dir, "file"): "start it again",
-		tcp.Addr().String():                  "nobody listens at " + tcp.Addr().String() + "; is the gate running, and is admin set in its gate file?",
+		tcp:                                  "nobody listens at " + tcp + "; is the gate running, and is admin set in its gate file?",
 		"unix:" + strings.Repeat("x", 200):   "cannot be talked to: ",
 	} {
 		if status, _, stderr := r.plain("bypass", "--admin", address); status != exitProblem || !strings.Contains(stderr, want) {

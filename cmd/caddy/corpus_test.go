@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,7 +81,9 @@ func startForCorpus(t *testing.T, h conformance.Host) (address string, stop func
 		return "", nil, err
 	}
 	return address, func() {
-		if err := p.stop(); err != nil {
+		// Caddy asks for its signals in a goroutine, which on a busy machine may run later than the first request: then the
+		// signal ends it as it ends any process. How it ends is for the tests of samples to see, which serve for longer.
+		if err := p.stop(); err != nil && !p.endedBy(syscall.SIGTERM) {
 			t.Errorf("caddy run: got %v, want exit status 0\n%s", err, p.said.String())
 		}
 	}, nil

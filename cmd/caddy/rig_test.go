@@ -171,6 +171,12 @@ func (p *process) stop() error {
 	return p.err
 }
 
+// endedBy reports whether a signal that it did not catch has ended it. It must have ended.
+func (p *process) endedBy(signal syscall.Signal) bool {
+	status, ok := p.command.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == signal
+}
+
 // mustStart is start, of a process that lasts as long as the test.
 func (h home) mustStart(t *testing.T, address string, args ...string) *process {
 	t.Helper()

@@ -23,11 +23,16 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-const patience = 10 * time.Second
+const patience = time.Minute
+
+// anywhere has the demo listen where the system chooses: its own ports may be another's at any moment.
+func anywhere(more ...string) []string {
+	return append(more, "-gate", "127.0.0.1:0", "-api", "127.0.0.1:0", "-minter", "127.0.0.1:0", "-status", "127.0.0.1:0")
+}
 
 func TestTourComesOutAsAnnounced(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if got := run(t.Context(), []string{"-once"}, &stdout, &stderr, painter{plain: true}); got != 0 {
+	if got := run(t.Context(), anywhere("-once"), &stdout, &stderr, painter{plain: true}); got != 0 {
 		t.Fatalf("exit status: got %d, want 0\n%s%s", got, &stdout, &stderr)
 	}
 	text := stdout.String()
@@ -104,7 +109,7 @@ func TestCommandsThatAreShownWork(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	out := &screen{}
 	ended := make(chan int, 1)
-	go func() { ended <- run(ctx, nil, out, io.Discard, painter{plain: true}) }() // ended by stop
+	go func() { ended <- run(ctx, anywhere(), out, t.Output(), painter{plain: true}) }() // ended by stop
 	defer func() { stop(); <-ended }()
 	out.wait(t, "Ctrl-C ends the demo")
 	found := regexp.MustCompile(`(?m)^    # (.*)\n    (curl .*)$`).FindAllStringSubmatch(out.String(), -1)

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"github.com/approovgate/approovgate/internal/porttest"
 	"io"
 	"net"
 	"net/http"
@@ -17,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/approovgate/approovgate/internal/porttest"
 )
 
 // patience is how long a backend may take to start.
@@ -175,7 +176,7 @@ func startNginx(t *testing.T, loose bool) string {
 
 // reachable waits until an address accepts connections.
 func reachable(address string) error {
-	deadline := time.After(patience / 4)
+	deadline := time.After(patience)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -12,13 +12,14 @@ import (
 	"time"
 )
 
-// The timeouts of gates under attack, short so that a short test sees them at work.
+// The timeouts of gates under attack, short so that a short test sees them at work. Those for headers and for writing hold
+// for good clients too, who have what the attackers leave of the machine.
 const (
-	headerTimeout = 4 * time.Second
+	headerTimeout = 12 * time.Second
 	bodyTimeout   = 2 * time.Second
-	writeTimeout  = 3 * time.Second
+	writeTimeout  = 8 * time.Second
 	idleTimeout   = 5 * time.Second
-	slack         = 15 * time.Second // for a busy machine
+	slack         = 30 * time.Second // for a busy machine
 )
 
 // The bounds of what an attack may cost. Each connection may have net/http keep 10,000 frames that its client does not
@@ -51,6 +52,7 @@ func besieged(t *testing.T) *gate {
 	file["limits"] = settings{
 		"header_timeout": headerTimeout.String(), "body_timeout": bodyTimeout.String(), "write_timeout": writeTimeout.String(),
 		"idle_timeout": idleTimeout.String(), "connections": maxConnections, "in_flight": maxConnections,
+		"dial_timeout": patience.String(), // the API is on the same machine
 	}
 	return start(t, file)
 }
@@ -62,17 +64,13 @@ type siege struct {
 	ended sync.WaitGroup
 
 	sent, good atomic.Int64
-	now        atomic.Int64 // connections of clients, as the gate counts them
-	mu         sync.Mutex   // guards what follows
-	faults     []string     // of good requests, the first few
+	mu         sync.Mutex // guards what follows
+	faults     []string   // of good requests, the first few
 	slowest    time.Duration
 	memory     int // the most that was seen, as are the next two
 	files      int
 	clientsMax int
 }
-
-// open is how many connections of clients the gate had a moment ago.
-func (s *siege) open() int { return int(s.now.Load()) }
 
 const (
 	goodRate        = 10 * time.Millisecond // between two good requests
@@ -139,7 +137,6 @@ func (s *siege) watch(ctx context.Context, t *testing.T) {
 		s.mu.Lock()
 		s.memory, s.files = max(s.memory, memory), max(s.files, files)
 		if err == nil {
-			s.now.Store(int64(connections))
 			s.clientsMax = max(s.clientsMax, connections)
 		}
 		s.mu.Unlock()
@@ -160,7 +157,7 @@ func (s *siege) end(t *testing.T, lasted time.Duration) {
 	if s.good.Load() != s.sent.Load() {
 		t.Errorf("good requests: got %d of %d answered, want all; %s", s.good.Load(), s.sent.Load(), strings.Join(s.faults, "; "))
 	}
-	if least := int64(lasted / goodRate / 10); s.sent.Load() < least {
+	if least := int64(lasted / goodRate / 50); s.sent.Load() < least {
 		t.Errorf("good requests: got %d sent, want %d or more", s.sent.Load(), least)
 	}
 	if s.memory > maxMemory {

@@ -11,7 +11,7 @@ import (
 
 const (
 	root     = "../.."
-	patience = 10 * time.Second // how long a test waits for what must happen
+	patience = 30 * time.Second // how long a test waits for what must happen
 )
 
 // built is the sidecar's executable, and h2spec the conformance tester's.

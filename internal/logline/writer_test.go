@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // lostLine stands for the owner's own format.
 func lostLine(n uint64) []byte { return fmt.Appendf(nil, "lost %d\n", n) }

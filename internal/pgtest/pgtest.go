@@ -1,7 +1,8 @@
 // Package pgtest starts a PostgreSQL server for the tests of a package: a cluster of its own in a temporary folder,
-// reached by a unix socket alone, with the settings that PostgreSQL has by itself, fsync among them; only its log of
-// writes is kept short. It can be killed
-// and started again while tests run. Where PostgreSQL is not installed tests are skipped, but in CI they fail.
+// reached by a unix socket alone, with the settings that PostgreSQL has by itself; only its log of writes is kept short, and
+// it does not wait for the disk: what a killed process has written is there all the same, the machine is never killed, and
+// a disk that others keep busy must not fail a test. For benchmarks it does wait. It can be killed and started again while
+// tests run. Where PostgreSQL is not installed tests are skipped, but in CI they fail.
 //
 // Start reading at Main, which a package's TestMain calls, and Server.Database.
 package pgtest
@@ -18,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -45,23 +47,24 @@ func (t Tests) Run() int {
 	defer func() {
 		shared.mu.Lock()
 		defer shared.mu.Unlock()
-		if shared.server != nil {
-			shared.server.destroy()
+		for _, s := range shared.servers {
+			s.destroy()
 		}
 	}()
 	return t.M.Run()
 }
 
-// shared is the server of this process.
-var shared struct {
-	mu     sync.Mutex // guards the others
-	server *Server
-	err    error
-}
+// shared are the servers of this process: that of its tests, and that of its benchmarks, which is synced.
+var shared = struct {
+	mu      sync.Mutex // guards the others
+	servers map[bool]*Server
+	errs    map[bool]error
+}{servers: map[bool]*Server{}, errs: map[bool]error{}}
 
 // Server is a running server, or one that has been killed.
 type Server struct {
 	folder  string // the socket's, and the parent of the cluster's
+	synced  bool   // it waits for the disk
 	bin     string
 	mu      sync.Mutex // guards what follows
 	process *exec.Cmd
@@ -69,22 +72,28 @@ type Server struct {
 	number  int           // of databases made
 }
 
-// Shared is the server that all tests of this process share. The first to ask starts it.
+// Shared is the server that all tests of this process share, or all benchmarks. The first to ask starts it.
 func Shared(t testing.TB) *Server {
 	t.Helper()
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	if shared.server == nil && shared.err == nil {
-		shared.server, shared.err = create()
+	_, synced := t.(*testing.B)
+	if shared.servers[synced] == nil && shared.errs[synced] == nil {
+		made, err := create(synced)
+		if err != nil {
+			shared.errs[synced] = err
+		} else {
+			shared.servers[synced] = made
+		}
 	}
-	check(t, shared.err)
-	return shared.server
+	check(t, shared.errs[synced])
+	return shared.servers[synced]
 }
 
 // Own is a server that one test alone has, to kill it. It ends with the test.
 func Own(t testing.TB) *Server {
 	t.Helper()
-	s, err := create()
+	s, err := create(false)
 	check(t, err)
 	t.Cleanup(s.destroy)
 	return s
@@ -103,7 +112,7 @@ func check(t testing.TB, err error) {
 }
 
 // create makes a cluster and starts its server.
-func create() (s *Server, err error) {
+func create(synced bool) (s *Server, err error) {
 	found, err := filepath.Glob(filepath.Join(installed, "postgres"))
 	if err != nil || len(found) == 0 {
 		return nil, errAbsent
@@ -113,7 +122,7 @@ func create() (s *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &Server{folder: folder, bin: filepath.Dir(found[len(found)-1])}
+	s = &Server{folder: folder, synced: synced, bin: filepath.Dir(found[len(found)-1])}
 	defer func() {
 		if err != nil {
 			s.destroy()
@@ -122,7 +131,7 @@ func create() (s *Server, err error) {
 	if err := giveAway(folder); err != nil {
 		return nil, err
 	}
-	initialise := s.command("initdb", "--pgdata", s.data(), "--username", user, "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-instructions")
+	initialise := s.command("initdb", "--pgdata", s.data(), "--username", user, "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-instructions", "--no-sync")
 	if output, err := initialise.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, output)
 	}
@@ -155,7 +164,7 @@ func (s *Server) start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	process := s.command("postgres", "-D", s.data(), "-k", s.folder, "-c", "listen_addresses=", "-c", "max_connections=200",
-		"-c", "min_wal_size=32MB", "-c", "max_wal_size=64MB")
+		"-c", "min_wal_size=32MB", "-c", "max_wal_size=64MB", "-c", "fsync="+strconv.FormatBool(s.synced))
 	log, err := process.StderrPipe()
 	if err != nil {
 		return err

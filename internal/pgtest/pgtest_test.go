@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-func query(t *testing.T, url, sql string) string {
+func query(t testing.TB, url, sql string) string {
 	t.Helper()
 	c, err := pgx.Connect(t.Context(), url)
 	if err != nil {
@@ -37,7 +37,7 @@ func TestDatabase(t *testing.T) {
 	if got := query(t, two, "SELECT count(*)::text FROM pg_tables WHERE tablename = 'things'"); got != "0" {
 		t.Errorf("got %s tables in another database, want none", got)
 	}
-	for setting, want := range map[string]string{"fsync": "on", "listen_addresses": "", "server_encoding": "UTF8"} {
+	for setting, want := range map[string]string{"fsync": "off", "listen_addresses": "", "server_encoding": "UTF8"} {
 		if got := query(t, one, "SELECT current_setting('"+setting+"')"); got != want {
 			t.Errorf("%s: got %q, want %q", setting, got, want)
 		}
@@ -45,6 +45,19 @@ func TestDatabase(t *testing.T) {
 	query(t, one, "INSERT INTO things VALUES ('found on the disk')")
 	if !strings.Contains(string(s.Bytes(t, one)), "found on the disk") {
 		t.Error("got no trace of a row on the disk")
+	}
+}
+
+// What is measured is measured with a disk that is waited for, also where tests have run before.
+func TestBenchmarksWaitForTheDisk(t *testing.T) {
+	tests, got := pgtest.Shared(t), ""
+	testing.Benchmark(func(b *testing.B) {
+		if s := pgtest.Shared(b); s != tests {
+			got = query(b, s.URL("postgres"), "SELECT current_setting('fsync')")
+		}
+	})
+	if got != "on" {
+		t.Errorf("fsync: got %q, want on", got)
 	}
 }
 

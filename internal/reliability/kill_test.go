@@ -3,18 +3,19 @@
 package reliability
 
 import (
-	"github.com/approovgate/approovgate/internal/porttest"
 	"net/http"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/approovgate/approovgate/internal/porttest"
 )
 
-// TestAKilledSidecarIsBackWithinASecond kills the process under load and starts it again at the same addresses. What
-// counts is the time from the start of the process to the first request that is let through, and that nothing is let
-// through before that should not be.
-func TestAKilledSidecarIsBackWithinASecond(t *testing.T) {
-	const most = time.Second
+// TestAKilledSidecarIsBackSoon kills the process under load and starts it again at the same addresses. What
+// counts is the time from the start of the process to the first request that is let through, which the long form wants
+// within a second, and that nothing is let through before that should not be.
+func TestAKilledSidecarIsBackSoon(t *testing.T) {
+	most := atMost(time.Second)
 	backend := newAPI(t, 0, 0)
 	g := gateFile{upstream: backend.url, listen: porttest.Free(t), status: porttest.Free(t)}
 	file := g.write(t, t.TempDir())

@@ -22,7 +22,8 @@ const (
 
 // TestOverloadIsShedAndVerdictsStay offers five times what the API can do, whether it is done or not. Of five requests one
 // is forged. Those that are let in are served in about the time that they may wait plus that of the service; the rest is
-// told to come again; forged ones are refused all the same, and so fast that they do not wait for the API.
+// told to come again; forged ones are refused all the same, and so fast that they do not wait for the API. How fast, and
+// how many are served, is for the long form: it is the machine's doing as well.
 func TestOverloadIsShedAndVerdictsStay(t *testing.T) {
 	duration := time.Duration(rounds(4, 30)) * time.Second
 	backend := newAPI(t, service/2, capacity)
@@ -35,15 +36,18 @@ func TestOverloadIsShedAndVerdictsStay(t *testing.T) {
 	o.run(t, duration, overload*capacity*int(time.Second/service))
 
 	admitted, refusals := o.admitted.all, o.refused.all
-	limit := queueTimeout + 8*service
+	limit := atMost(queueTimeout + 8*service)
 	if p99 := percentile(admitted, 99); p99 > limit {
 		t.Errorf("99 of 100 admitted requests took up to %v, want at most %v", p99, limit)
 	}
 	if p99 := percentile(refusals, 99); p99 > limit {
 		t.Errorf("99 of 100 refusals took up to %v, want at most %v: they wait for nobody", p99, limit)
 	}
-	if want := int(duration/service) * capacity * 8 / 10; len(admitted) < want {
+	if want := int(duration/service) * capacity * 8 / 10; long() && len(admitted) < want {
 		t.Errorf("got %d requests served, want at least %d: four fifths of what the API can do", len(admitted), want)
+	}
+	if len(admitted) == 0 || len(refusals) == 0 {
+		t.Errorf("got %d requests served and %d refused, want some of both", len(admitted), len(refusals))
 	}
 	if len(o.shed.all) == 0 {
 		t.Error("got no request shed, want most of them")

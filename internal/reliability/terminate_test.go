@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// drainDelay is above the time that any request of the test takes, so that every client whose connection is in use hears
-// "Connection: close" before listeners close.
+// drainDelay is the default. It is above the time that any request of the test takes, so that every client whose connection
+// is in use hears "Connection: close" before listeners close.
 const (
 	drainDelay = time.Second
 	drainGrace = 10 * time.Second
@@ -36,12 +36,13 @@ type fate struct {
 // /ready says 503, as load balancers do; strays, which never heard of /ready, connect until nobody listens.
 func TestTerminationCutsNoRequest(t *testing.T) {
 	backend := newAPI(t, 40*time.Millisecond, 0)
+	delay := drainDelay * time.Duration(rounds(3, 1)) // a busy machine may not get to ask anything within a second
 	var served, missed int64
 	var exits []time.Duration
 	for range rounds(5, 100) {
 		t.Run("round", func(t *testing.T) {
-			file := gateFile{upstream: backend.url, more: []string{"h2c: true", fmt.Sprintf("limits: {drain_delay: %v, grace: %v}", drainDelay, drainGrace)}}.write(t, t.TempDir())
-			r := &round{sidecar: start(t, file), api: backend, token: token(t, keyA)}
+			file := gateFile{upstream: backend.url, more: []string{"h2c: true", fmt.Sprintf("limits: {drain_delay: %v, grace: %v}", delay, drainGrace)}}.write(t, t.TempDir())
+			r := &round{sidecar: start(t, file), api: backend, token: token(t, keyA), delay: delay}
 			r.run(t)
 			for name, group := range map[string]*fate{"balancers": &r.balancers, "strays": &r.strays, "HTTP/2 clients": &r.streams} {
 				if n := group.cut.Load(); n > 0 {
@@ -68,6 +69,7 @@ type round struct {
 	*sidecar
 	api   *api
 	token string
+	delay time.Duration // drain_delay
 
 	number                     atomic.Int64
 	drained                    atomic.Bool // /ready has said 503
@@ -98,7 +100,7 @@ func (r *round) run(t *testing.T) {
 	if a := get(newClient(t, 1, false), "http://"+r.listen+"/", r.token); a.status != http.StatusOK {
 		t.Errorf("a new connection after /ready said 503: got %d, %v; want it served until drain_delay has passed", a.status, a.err)
 	}
-	if code := r.exitCode(t, drainDelay+drainGrace); code != 0 {
+	if code := r.exitCode(t, r.delay+drainGrace); code != 0 {
 		t.Errorf("got exit status %d, want 0", code)
 	}
 	r.exit = time.Since(begin)

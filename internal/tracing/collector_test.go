@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/approovgate/approovgate/internal/porttest"
 )
 
 func TestSpansOfManyGoroutinesAllArrive(t *testing.T) {
@@ -154,13 +155,7 @@ func TestShutdownThatHasNoTimeAtAllEndsEverythingToo(t *testing.T) {
 }
 
 func TestACollectorThatIsNotThereIsTriedUntilTimeRunsOut(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	endpoint := "http://" + l.Addr().String()
-	l.Close()
-	tracer, told := newTracer(t, endpoint, 1)
+	tracer, told := newTracer(t, "http://"+porttest.Free(t), 1)
 	serve(tracer, request("GET", "/", nil))
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()

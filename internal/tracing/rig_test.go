@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // fake is a collector that takes OTLP over HTTP and keeps what it got.
 type fake struct {

@@ -64,7 +64,10 @@ func asks(s store.Store, nonce byte) map[string]func(context.Context) error {
 	}
 }
 
-// wantOutage wants an error of everything, all asked at once, within 3 s.
+// outageTime is the longest that a machine which does other things may take to tell of an outage. It takes 2 s by itself.
+const outageTime = 20 * time.Second
+
+// wantOutage wants an error of everything, all asked at once, before the caller loses patience.
 func wantOutage(t *testing.T, s store.Store) {
 	t.Helper()
 	var asking sync.WaitGroup
@@ -72,8 +75,8 @@ func wantOutage(t *testing.T, s store.Store) {
 		asking.Go(func() {
 			began := time.Now()
 			err := ask(t.Context())
-			if took := time.Since(began); err == nil || took > 3*time.Second || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-				t.Errorf("%s: got %v after %v, want an error of the database within 3s", name, err, took)
+			if took := time.Since(began); err == nil || took > outageTime || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+				t.Errorf("%s: got %v after %v, want an error of the database within %v", name, err, took, outageTime)
 			}
 		})
 	}
@@ -131,8 +134,8 @@ func TestADatabaseThatIsKilledAndComesBack(t *testing.T) {
 		select {
 		case <-s.Changed():
 			heard = true
-		case <-time.After(10 * time.Second):
-			t.Fatal("got no notification within 10s, want one")
+		case <-time.After(outageTime):
+			t.Fatalf("got no notification within %v, want one", outageTime)
 		}
 	}
 }
@@ -173,8 +176,8 @@ func TestAnAccountThatIsLocked(t *testing.T) {
 	}()
 	<-holding
 	began := time.Now()
-	if err := change(t.Context(), s); err == nil || !strings.Contains(err.Error(), "lock timeout") || time.Since(began) < 5*time.Second || time.Since(began) > 15*time.Second {
-		t.Errorf("got %v after %v, want patience, and an error of the database within 15s", err, time.Since(began))
+	if err := change(t.Context(), s); err == nil || !strings.Contains(err.Error(), "lock timeout") || time.Since(began) < 5*time.Second || time.Since(began) > 2*outageTime {
+		t.Errorf("got %v after %v, want patience, and an error of the database within %v", err, time.Since(began), 2*outageTime)
 	}
 	if fresh, err := s.Consume(t.Context(), []store.Nonce{{}}); err != nil || !fresh[0] {
 		t.Errorf("got %v, %v meanwhile, want a fresh nonce", fresh, err)
