@@ -42,7 +42,7 @@ func TestReadmeFirstApp(t *testing.T) {
 		command := exec.Command("sh", "-e")
 		command.Dir = app
 		command.Stdin = strings.NewReader(script)
-		command.Env = append(os.Environ(), "APPROOV_SERVER="+s.url(), "HOME="+dir, "XDG_CONFIG_HOME="+dir,
+		command.Env = append(os.Environ(), "APPROOV_SERVER="+s.url(), "HOME="+dir, "XDG_CONFIG_HOME="+filepath.Join(dir, "config"),
 			"GOCACHE="+goEnv(t, "GOCACHE"), "GOMODCACHE="+goEnv(t, "GOMODCACHE"),
 			"PATH="+filepath.Dir(program(t, "approov"))+string(os.PathListSeparator)+os.Getenv("PATH"))
 		out, err := command.CombinedOutput()
