@@ -319,5 +319,5 @@ func (c *Client) failed(ctx context.Context, r Request, err error) error {
 	case errors.As(err, &plain), errors.Is(err, http.ErrSchemeMismatch):
 		return c.unreachable("does not speak TLS; is it http://, on this machine?")
 	}
-	return c.unreachable("cannot be reached: %v; is the server running, and is the address right?", err)
+	return c.unreachable("cannot be reached: %v; is the server running there? -server or APPROOV_SERVER says where it is", err)
 }
