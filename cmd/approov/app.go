@@ -42,6 +42,10 @@ func (c *call) measure(path string) (app, error) {
 		return app{}, err
 	}
 	a.configs, a.warnings, a.signers = measured.Configs, measured.Warnings, signersOf(measured)
+	if a.ofAnother() {
+		a.warnings = append(a.warnings, "its SDK configuration is another account's or another service's, so it gets no valid tokens here;"+
+			" build it with what approov sdk -getConfig and -getLibrary write")
+	}
 	a.new = attestapi.NewRegistration{Digest: base64.StdEncoding.EncodeToString(measured.Digest[:]), Package: measured.Build.Package,
 		Version: measured.Build.Version, Lifetime: c.text("expireAfter")}
 	if len(measured.Libraries) == 0 && !c.has("libraryID") { // said first: it may not be the file that was meant at all
@@ -56,6 +60,9 @@ func (c *call) measure(path string) (app, error) {
 
 // measured reads the file: the package of a mobile app, or an executable.
 func (c *call) measured(path, mark string) (mobile.App, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return mobile.App{}, fmt.Errorf("%s is a folder; register the .apk or .ipa that people install, or the program they run", path)
+	}
 	tell, end := c.progress("measuring " + filepath.Base(path))
 	defer end()
 	if isPackage(path) {

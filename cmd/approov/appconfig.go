@@ -44,3 +44,17 @@ func (a app) outdated() bool {
 	}
 	return newest != 0 && newest < a.current.Version
 }
+
+// ofAnother reports whether an app has SDK configurations, and all are of other accounts. Those of two services may have
+// the same name; their keys differ. An app may have those of several accounts (manual, "Handling Multiple Accounts").
+func (a app) ofAnother() bool {
+	others := false
+	for _, text := range a.configs {
+		c, err := attestapi.OpenInitialConfig(text)
+		if err == nil && c.Key == a.current.Key {
+			return false
+		}
+		others = others || err == nil
+	}
+	return others
+}

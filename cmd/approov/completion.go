@@ -40,7 +40,7 @@ func closedSets() map[string][]string {
 	return map[string][]string{
 		"-pinMode MODE":                      {"pin", "unpin", "block", "blockAll"},
 		"-pinType TYPE":                      {"leaf", "local", "remote", "explicit", "none"},
-		"-type TYPE":                         {"valid", "invalid", "failover"},
+		"-type TYPE":                         {"valid", "invalid", "expired", "failover"},
 		"-setMode MODE":                      {"bypass", "log", "enforce", "resume"},
 		"-add ALG":                           {"ES256", "RS256"},
 		"-messageSigningKey WORD":            {"change", "get-base64url", "off"},

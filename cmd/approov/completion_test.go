@@ -30,7 +30,7 @@ var completionRows = []struct {
 	{"values of a closed set", "approov device -add x -pinMode ", []string{"pin", "unpin", "block", "blockAll"}, []string{"-policy", "notes.txt"}},
 	{"with two dashes, too", "approov device --add x --pinMode b", []string{"block", "blockAll"}, []string{"unpin"}},
 	{"pin types", "approov api -add api.example.com -pinType ", []string{"explicit", "none"}, nil},
-	{"token types", "approov token -genExample api.example.com -type ", []string{"valid", "invalid", "failover"}, nil},
+	{"token types", "approov token -genExample api.example.com -type ", []string{"valid", "invalid", "expired", "failover"}, nil},
 	{"IP tracking", "approov policy -setIPTracking ", []string{"none", "token", "full"}, nil},
 	{"what to do with the message signing key", "approov secret myadmin.tok -messageSigningKey ", []string{"change", "get-base64url", "off"}, nil},
 	{"policies", "approov policy -set default,allow-root-", []string{"default,allow-root-and-jailbroken,all"}, []string{"default,whitelist,all"}},

@@ -56,12 +56,12 @@ func (c *console) managementToken(file string) (string, error) {
 		if err != nil {
 			return "", noToken{fmt.Errorf("the management token: %w", err)}
 		}
-		for _, warning := range warnings {
-			c.note("WARNING: the management token: %s", warning)
-		}
 		token := strings.TrimSpace(string(text))
 		if err := manageclient.CheckToken(token); err != nil {
 			return "", fmt.Errorf("what %s holds %w", file, err)
+		}
+		for _, warning := range warnings { // of another file that was named by mistake there is nothing to say
+			c.note("WARNING: the management token: %s", warning)
 		}
 		return token, nil
 	}

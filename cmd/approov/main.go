@@ -162,7 +162,7 @@ func findVerb(name string) (verb, error) {
 		}
 		known = append(known, v.name)
 	}
-	return verb{}, misuse{fmt.Errorf("unknown verb %q%s; \"approov help\" lists the verbs", shown(name), didYouMean(name, known))}
+	return verb{}, misuse{fmt.Errorf("unknown verb %q%s", shown(name), orLook(didYouMean(name, known), `"approov help" lists the verbs`))}
 }
 
 // misuse is an error about the command line.

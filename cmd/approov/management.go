@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/approovgate/approovgate/attestapi"
@@ -98,12 +99,14 @@ func (c *call) listManagement() error {
 
 // revokeManagement revokes by ID. Of a token only the ID in it is sent: a token in a URL ends up in logs.
 func (c *call) revokeManagement() error {
-	id := c.value()
+	id := strings.TrimSpace(c.value())
 	if strings.Count(id, ".") == 2 {
 		var err error
 		if id, err = tokenID(id); err != nil {
 			return misuse{err}
 		}
+	} else if _, err := os.Stat(id); err == nil {
+		return misuse{fmt.Errorf("-revoke takes the ID that -list shows, or a token, and %s is a file; of the token in it: -revoke \"$(cat %s)\"", id, id)}
 	}
 	var changed attestapi.Changed
 	answer, err := c.change(manageclient.Request{Method: http.MethodDelete, Path: attestapi.PathManagementTokens,

@@ -41,7 +41,7 @@ func (v verb) undashed(word string) error {
 		names = append(names, o.name)
 	}
 	if near := didYouMean(word, names); near != "" {
-		return misuse{fmt.Errorf("there is no file %q with a management token%s; \"approov %s -h\" lists the flags", shown(word),
+		return misuse{fmt.Errorf("there is no file %q with a management token%s \"approov %s -h\" lists the flags", shown(word),
 			strings.Replace(near, "mean ", "mean -", 1), v.name)}
 	}
 	return nil

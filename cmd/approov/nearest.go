@@ -19,6 +19,14 @@ func didYouMean(typed string, known []string) string {
 	return "; did you mean " + best + "?"
 }
 
+// orLook is what didYouMean says, and where else to look.
+func orLook(near, look string) string {
+	if near == "" {
+		return "; " + look
+	}
+	return near + " " + look
+}
+
 // distance is how many letters must be put in, left out or replaced to make one word of another (Levenshtein).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)

@@ -45,8 +45,9 @@ func serviceCommand(ts *testscript.TestScript, neg bool, args []string) {
 	s := &service{now: time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC)}
 	key, err := seal.NewKey(bytes.Repeat([]byte{7}, 32))
 	ts.Check(err)
-	ts.Check(os.Mkdir(ts.MkAbs("database"), 0o700))
-	st, err := sqlite.Open(ctx, ts.MkAbs("database"), seal.New(key))
+	database, err := os.MkdirTemp(ts.MkAbs("."), "database") // a script may start another service
+	ts.Check(err)
+	st, err := sqlite.Open(ctx, database, seal.New(key))
 	ts.Check(err)
 	ts.Defer(func() { ts.Check(st.Close()) })
 	made, tokens, err := account.New(args[0], nil, s.clock(), account.Network{Primary: []string{"https://attest.example.com"}})

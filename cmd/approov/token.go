@@ -37,11 +37,11 @@ func (c *call) checkToken() error {
 		if err != nil {
 			return fmt.Errorf("standard input: %w", err)
 		}
-		text = strings.TrimSpace(string(read))
+		text = string(read)
 	}
 	var checked attestapi.CheckedToken
 	answer, err := c.ask(manageclient.Request{Method: http.MethodPost, Path: attestapi.PathCheckToken,
-		Body: attestapi.CheckToken{Token: text}}, &checked)
+		Body: attestapi.CheckToken{Token: bareToken(text)}}, &checked)
 	if err != nil {
 		return while{err, "checking the token"}
 	}
@@ -52,6 +52,15 @@ func (c *call) checkToken() error {
 		return errNegative
 	}
 	return nil
+}
+
+// bareToken is a token without the header's name and scheme that stand before it where requests are shown or logged.
+func bareToken(text string) string {
+	text = strings.TrimSpace(text)
+	if strings.HasPrefix(text, "{") { // a loggable one, which may have spaces
+		return text
+	}
+	return text[strings.LastIndexAny(text, " \t")+1:]
 }
 
 // verdictText is the manual's line (manual, "Checking Token Validity", "Loggable Tokens", "Extracting the Device ID").

@@ -248,13 +248,13 @@ const undefinedFlag = "flag provided but not defined: -"
 // unparsed is an error of package flag in our words.
 func (v verb) unparsed(err error) error {
 	text := err.Error()
-	list := fmt.Sprintf("; \"approov %s -h\" lists the flags", v.name)
+	list := fmt.Sprintf("\"approov %s -h\" lists the flags", v.name)
 	if name, ok := strings.CutPrefix(text, undefinedFlag); ok {
 		var names []string
 		for _, o := range v.allOptions() {
 			names = append(names, o.name)
 		}
-		return fmt.Errorf("unknown flag -%s%s%s", shown(name), didYouMean("-"+name, dashed(names)), list)
+		return fmt.Errorf("unknown flag -%s%s", shown(name), orLook(didYouMean("-"+name, dashed(names)), list))
 	}
 	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
 		for _, o := range v.allOptions() {
@@ -270,7 +270,7 @@ func (v verb) unparsed(err error) error {
 		text = rest
 	}
 	name, what, _ := strings.Cut(text, ": ")
-	return fmt.Errorf("-%s: %s%s", name, what, list)
+	return fmt.Errorf("-%s: %s; %s", name, what, list)
 }
 
 // chosen is the action that flags ask for.

@@ -62,7 +62,26 @@ func (c *call) expiryWarning(expires time.Time) string {
 	case left <= 0:
 		return "WARNING: by this machine's clock the token has expired, and the server has accepted it: one of the two clocks is wrong"
 	}
-	return fmt.Sprintf("WARNING: the token expires in %s: approov management -add makes another one", left.Round(time.Minute))
+	return fmt.Sprintf("WARNING: the token expires %s: approov management -add makes another one", within(left))
+}
+
+// within is a time that is left, rounded down, in the units of the manual's durations (manual, "Temporary Registrations").
+func within(left time.Duration) string {
+	days, hours, minutes := int(left/(24*time.Hour)), int(left/time.Hour)%24, int(left/time.Minute)%60
+	text := "in "
+	if days > 0 {
+		text += fmt.Sprintf("%dd", days)
+	}
+	if hours > 0 {
+		text += fmt.Sprintf("%dh", hours)
+	}
+	switch {
+	case days == 0 && hours == 0 && minutes == 0:
+		return "within a minute"
+	case days == 0 && minutes > 0:
+		text += fmt.Sprintf("%dm", minutes)
+	}
+	return text
 }
 
 // holder is who has a management token. Those made with the account were made for nobody's address.

@@ -16,8 +16,11 @@ func TestExpiryWarning(t *testing.T) {
 	}{
 		{"a year left", now.AddDate(1, 0, 0), ""},
 		{"just over a week left", now.Add(soon + 1), ""},
-		{"a week left", now.Add(soon), "WARNING: the token expires in 168h0m0s: "},
-		{"minutes left", now.Add(5 * time.Minute), "WARNING: the token expires in 5m0s: "},
+		{"a week left", now.Add(soon), "WARNING: the token expires in 7d: "},
+		{"nearly a week left", now.Add(soon - 90*time.Minute), "WARNING: the token expires in 6d22h: "},
+		{"hours left", now.Add(3*time.Hour + 59*time.Minute + 59*time.Second), "WARNING: the token expires in 3h59m: "},
+		{"minutes left", now.Add(5 * time.Minute), "WARNING: the token expires in 5m: "},
+		{"less than a minute left", now.Add(59 * time.Second), "WARNING: the token expires within a minute: "},
 		{"accepted, but expired", now, "WARNING: by this machine's clock the token has expired"},
 		{"no expiry told", time.Time{}, ""},
 	} {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -34,6 +35,9 @@ type listener struct {
 func listen(ctx context.Context, address string, secure *tls.Config, log *slog.Logger) (*listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%w: another program serves there, perhaps a second attestserver; end it, or name another address", err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -284,6 +284,9 @@ func (c *Client) refused(status int, kind, path string, text []byte) error {
 		if status == http.StatusUnauthorized {
 			return &Refusal{attestapi.Problem{Status: status, Code: attestapi.CodeUnauthorized}}
 		}
+		if status == http.StatusBadRequest && c.base.Scheme == "http" { // the word of a server that wants TLS
+			return c.unreachable("answers 400 to %s, and not as an attestation server does; is it https://, and is the address right?", path)
+		}
 		return c.unreachable("answers %d to %s, and not as an attestation server does; is the address right?", status, path)
 	}
 	p.Status = status
@@ -313,8 +316,8 @@ func (c *Client) failed(ctx context.Context, r Request, err error) error {
 	switch {
 	case errors.As(err, &authority):
 		return c.unreachable("has a certificate of an unknown authority; name the authority's file with -ca")
-	case errors.As(err, &plain):
+	case errors.As(err, &plain), errors.Is(err, http.ErrSchemeMismatch):
 		return c.unreachable("does not speak TLS; is it http://, on this machine?")
 	}
-	return c.unreachable("cannot be reached: %v; is the server running, and is the address right?", err)
+	return c.unreachable("cannot be reached: %v; is the server running there? -server or APPROOV_SERVER says where it is", err)
 }

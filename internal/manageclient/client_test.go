@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -193,6 +194,31 @@ func TestAnswersThatAreNone(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "eyJ") {
 			t.Errorf("%s: got the token in %v", row.name, err)
+		}
+	}
+}
+
+// A server that speaks the other one of http and https is told from one that is not there.
+func TestTheOtherScheme(t *testing.T) {
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	defer secure.Close()
+	for _, row := range []struct{ name, server, want string }{
+		{"https to a server of http", "https" + strings.TrimPrefix(plain.URL, "http"), "does not speak TLS; is it http://, on this machine?"},
+		{"http to a server of https", "http" + strings.TrimPrefix(secure.URL, "https"), "is it https://, and is the address right?"},
+	} {
+		client, err := New(Options{Server: row.server, Token: "eyJ.eyJ.c2ln"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		_, err = client.Do(context.Background(), Request{Method: "GET", Path: attestapi.PathAccount}, new(attestapi.AccountInfo))
+		var away *Unreachable
+		if !errors.As(err, &away) || !strings.Contains(err.Error(), row.want) {
+			t.Errorf("%s: got %v, want something unreachable with %q", row.name, err, row.want)
 		}
 	}
 }
