@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -72,7 +73,7 @@ func serve(ctx context.Context, o options, c *console) (err error) {
 	}
 	if o.pins.every > 0 {
 		if s.watcher, err = pinwatch.New(pinwatch.Options{
-			Accounts: s.server.Accounts, Look: s.looker.Chain, Every: o.pins.every, Webhook: hook, Log: c.log, Metrics: s.registry,
+			Accounts: s.server.Accounts, Look: s.looker.Chain, Every: o.pins.every, Webhook: hook, Told: filepath.Join(o.data, toldFile), Log: c.log, Metrics: s.registry,
 		}); err != nil {
 			return err
 		}
