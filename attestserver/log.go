@@ -27,7 +27,7 @@ func (s *Server) tellFailed(ctx context.Context, c *compiled, q *attestapi.Attes
 	s.log.LogAttrs(ctx, slog.LevelWarn, "attestation failed",
 		slog.String("account", c.account.Name), slog.Any("flags", flags), slog.String("device", s.hide(q.DeviceID)),
 		slog.String("package", clip(q.App.Package)), slog.String("app_version", clip(q.App.Version)),
-		slog.String("library", clip(q.Library.ID)), slog.String("request", id))
+		slog.String("library", clip(q.Library.ID)), slog.String("rid", id))
 }
 
 // tellSkipped writes how many lines were left out since it was called last.
