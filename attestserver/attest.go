@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -88,6 +89,9 @@ func (s *Server) spend(ctx context.Context, c *compiled, q *attestapi.AttestRequ
 			if ctx.Err() == nil { // else it is the client that did not wait
 				s.metrics.nonceFailed.Inc()
 				s.contacted(fmt.Errorf("the store does not take nonces: %w", err))
+				if s.noNonces.due(now, err) {
+					s.log.Error("attestations are answered 503, because the store takes no nonces", slog.Any("error", err))
+				}
 			}
 			return busy("nonces cannot be checked at the moment")
 		}

@@ -85,6 +85,8 @@ type Server struct {
 	snapshot   atomic.Pointer[snapshot]
 	health     atomic.Pointer[error] // of the last contact with the store; nil: none yet
 	refreshing sync.Mutex            // held by whoever reads the store for a new snapshot
+
+	noNonces, noAccounts standing // troubles with the store, for the log
 }
 
 // New makes a server. It serves nothing until Refresh or Run has read the accounts.

@@ -39,6 +39,7 @@ type failures struct {
 	batch   []store.Failure // could not be written yet
 
 	tries int // of the batch; run's own
+	lost  int // failures that could not be kept, since some could; run's own
 }
 
 // room is how many places an account has taken.
@@ -107,6 +108,10 @@ func (f *failures) tick(ctx context.Context) {
 	err := f.write(ctx)
 	if err == nil {
 		f.tries = 0
+		if f.lost > 0 {
+			f.log.Warn("failed attestations are kept again", slog.Int("lost", f.lost))
+			f.lost = 0
+		}
 		f.mu.Lock()
 		f.taken = nil
 		f.mu.Unlock()
@@ -119,14 +124,17 @@ func (f *failures) tick(ctx context.Context) {
 	f.giveUp(err)
 }
 
-// giveUp drops the batch that could not be written.
+// giveUp drops the batch that could not be written. It is logged once, until it works again.
 func (f *failures) giveUp(err error) {
 	f.writing <- struct{}{} // write holds it for keepTime at most
 	defer func() { <-f.writing }()
 	if len(f.batch) == 0 { // somebody who asked has had it written
 		return
 	}
-	f.log.Error("failed attestations could not be kept; they cannot be explained", slog.Int("attestations", len(f.batch)), slog.Any("error", err))
+	if f.lost == 0 {
+		f.log.Error("failed attestations could not be kept; they cannot be explained, nor those that follow until they are kept again", slog.Int("attestations", len(f.batch)), slog.Any("error", err))
+	}
+	f.lost += len(f.batch)
 	f.dropped.Add(float64(len(f.batch)))
 	f.batch = nil
 }

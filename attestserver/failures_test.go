@@ -305,9 +305,26 @@ func TestFailuresThatCannotBeWritten(t *testing.T) {
 	if got := testutil.ToFloat64(r.metrics.failuresDropped); got != 1 {
 		t.Errorf("got %v dropped, want the first one", got)
 	}
+	for range 3 * keepTries { // the disk stays full
+		fail()
+		r.failures.tick(t.Context())
+	}
+	if got := strings.Count(r.log.String(), "could not be kept"); got != 1 {
+		t.Errorf("the disk stays full: got %d lines, want 1", got)
+	}
+	dropped := testutil.ToFloat64(r.metrics.failuresDropped)
 	r.store.refused = nil
-	if got := len(r.kept()); got != keepTries-1 {
-		t.Errorf("once the store is back: got %d kept, want the newer %d", got, keepTries-1)
+	r.failures.tick(t.Context())
+	if want := fmt.Sprintf(`"msg":"failed attestations are kept again","lost":%v`, dropped); !strings.Contains(r.log.String(), want) {
+		t.Errorf("once the store is back: got the log %s, want %s", r.log, want)
+	}
+	if got, want := float64(len(r.kept())), float64(1+keepTries-1+3*keepTries)-dropped; got != want {
+		t.Errorf("once the store is back: got %v kept, want the newer %v", got, want)
+	}
+	fail()
+	r.failures.tick(t.Context())
+	if got := strings.Count(r.log.String(), "are kept again\",\"lost"); got != 1 {
+		t.Errorf("while all is well: got %d lines that it is, want 1", got)
 	}
 }
 

@@ -50,7 +50,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var f *fault
 	if !errors.As(err, &f) {
-		s.log.Error("request could not be answered", slog.String("path", r.URL.Path), slog.String("request", id), slog.Any("error", err))
+		s.log.Error("request could not be answered", slog.String("path", r.URL.Path), slog.String("rid", id), slog.Any("error", err))
 		f = &fault{status: http.StatusInternalServerError, code: attestapi.CodeInternal, detail: "the request could not be answered"}
 	}
 	writeProblem(w, f, id)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/approovgate/approovgate/attestapi"
@@ -27,7 +28,7 @@ func (s *Server) tellFailed(ctx context.Context, c *compiled, q *attestapi.Attes
 	s.log.LogAttrs(ctx, slog.LevelWarn, "attestation failed",
 		slog.String("account", c.account.Name), slog.Any("flags", flags), slog.String("device", s.hide(q.DeviceID)),
 		slog.String("package", clip(q.App.Package)), slog.String("app_version", clip(q.App.Version)),
-		slog.String("library", clip(q.Library.ID)), slog.String("request", id))
+		slog.String("library", clip(q.Library.ID)), slog.String("rid", id))
 }
 
 // tellSkipped writes how many lines were left out since it was called last.
@@ -35,6 +36,25 @@ func (s *Server) tellSkipped() {
 	for _, k := range s.sampler.Flush() {
 		s.log.Warn("attestations failed that are not listed", slog.String("account", k.Route), slog.String("flag", k.Reason), slog.Uint64("attestations", k.N))
 	}
+}
+
+// standing lets one line in a minute through about a trouble that lasts, such as a database that is away.
+type standing struct {
+	mu   sync.Mutex // guards the fields below
+	last time.Time  // when a line was let through; zero: never
+	text string     // of its error
+}
+
+// due reports whether a line about an error may be written now.
+func (s *standing) due(now time.Time, err error) bool {
+	const apart = time.Minute
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if since := now.Sub(s.last); !s.last.IsZero() && since >= 0 && since < apart && s.text == err.Error() {
+		return false
+	}
+	s.last, s.text = now, err.Error()
+	return true
 }
 
 // clip bounds what an app says of itself in a log.

@@ -38,7 +38,7 @@ func newMetrics(s *Server) (*metrics, error) {
 	m := &metrics{
 		attestations: counters("attestations_total", "Attestations by account (empty: none such) and result: pass, fail or error.", "account", "result"),
 		flags:        counters("flags_total", "Flags of attestations by account, verdict (pass or fail) and flag.", "account", "verdict", "flag"),
-		apps:         counters("apps_total", "Attestations of registered apps by account, verdict, package and version.", "account", "verdict", "package", "version"),
+		apps:         counters("apps_total", "Attestations of registered apps by account, verdict, package and version; of all but the latest versions as other.", "account", "verdict", "package", "version"),
 		calls:        counters("sdk_calls_total", "What SDKs say they were asked and what came of it, by account and call.", "account", "call"),
 		evidence:     counters("evidence_total", "Attestations with evidence by account and the level it reached (empty: none).", "account", "level"),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -95,7 +95,8 @@ func (m *metrics) attested(c *compiled, q *attestapi.AttestRequest, f *finding, 
 		m.flags.WithLabelValues(name, verdict, flag).Inc()
 	}
 	if f.app != (app{}) {
-		m.apps.WithLabelValues(name, verdict, f.app.name, f.app.version).Inc()
+		as := c.label(f.app)
+		m.apps.WithLabelValues(name, verdict, as.name, as.version).Inc()
 	}
 	if len(q.Evidence) > 0 {
 		m.evidence.WithLabelValues(name, f.evidenceOf.Level.String()).Inc()

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/approovgate/approovgate/attestapi"
 	"github.com/approovgate/approovgate/attestserver/account"
@@ -76,6 +77,59 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// A pipeline that registers one version after another makes no time series without end: the latest are counted each by
+// itself, the others together.
+func TestAppVersionsThatAreCounted(t *testing.T) {
+	r := newRig(t, nil)
+	fetch := func() {
+		t.Helper()
+		if good, _ := r.verdict(r.send(r.genuine(r.nonce("acme", deviceA)))); !good {
+			t.Fatal("the app is not recognised")
+		}
+	}
+	series := func() (all []string) {
+		t.Helper()
+		families, err := r.registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			for _, m := range f.Metric {
+				if f.GetName() == "attestserver_apps_total" {
+					all = append(all, fmt.Sprint(m.Label[1].GetValue(), " ", m.Label[3].GetValue(), " ", m.GetCounter().GetValue()))
+				}
+			}
+		}
+		return all
+	}
+	register := func(n int) {
+		r.change(func(a *account.Account) {
+			at := r.clock().Add(time.Duration(n) * time.Second)
+			a.Registrations = append(a.Registrations, account.Registration{Digest: digestOf(fmt.Sprint(n)), Package: "com.example.app", Version: fmt.Sprint(n), Library: "1001", Registered: at})
+		})
+		r.refresh()
+	}
+	fetch()
+	if got, want := fmt.Sprint(series()), "[com.example.app 2.0[3] 1]"; got != want {
+		t.Errorf("the latest: got %s, want %s", got, want)
+	}
+	for n := range countedApps - 1 {
+		register(n)
+	}
+	fetch()
+	if got, want := fmt.Sprint(series()), "[com.example.app 2.0[3] 2]"; got != want {
+		t.Errorf("the last of the latest: got %s, want %s", got, want)
+	}
+	register(countedApps)
+	if got := series(); len(got) != 0 {
+		t.Errorf("no more among the latest: got %s, want none", got)
+	}
+	fetch()
+	if got, want := fmt.Sprint(series()), "[other other 1]"; got != want {
+		t.Errorf("no more among the latest: got %s, want %s", got, want)
+	}
+}
+
 // What is logged tells an operator why an attestation failed, and nobody how to make one.
 func TestLogLines(t *testing.T) {
 	r := newRig(t, func(o *Options, _ *account.Account) { o.LogLines = 3 })
@@ -91,7 +145,7 @@ func TestLogLines(t *testing.T) {
 		for _, token := range answer.Tokens {
 			secrets = append(secrets, token.Text)
 		}
-		if i == 0 && !strings.Contains(r.log.String(), answer.Request) {
+		if i == 0 && !strings.Contains(r.log.String(), `"rid":"`+answer.Request+`"`) {
 			t.Errorf("got %s, want the request's id", r.log)
 		}
 	}

@@ -2,6 +2,7 @@ package attestserver
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"runtime"
 	"strings"
@@ -44,6 +45,31 @@ func TestBeforeTheAccountsAreRead(t *testing.T) {
 	}
 	if w := r.ask(http.MethodGet, attestapi.PathHealth, nil, nil); w.Code != http.StatusServiceUnavailable {
 		t.Errorf("health: got %d, want 503", w.Code)
+	}
+}
+
+// A database that is away for hours is a line in the log each minute, whatever is asked meanwhile.
+func TestADatabaseThatHasGoneInTheLog(t *testing.T) {
+	r := newRig(t, nil)
+	attempt := r.genuine(r.nonce("acme", deviceA))
+	r.store.breakDown(errGone)
+	for minute := 1; minute <= 3; minute++ {
+		for range 20 {
+			r.send(attempt)
+			r.poll(t.Context(), false)
+			r.pass(time.Second)
+			attempt = r.genuine(r.nonce("acme", deviceA))
+		}
+		for _, text := range []string{"attestations are answered 503", "the accounts could not be read"} {
+			if got := strings.Count(r.log.String(), text); got != minute {
+				t.Errorf("minute %d: got %d lines with %q, want %d\n%s", minute, got, text, minute, r.log)
+			}
+		}
+		r.pass(time.Minute)
+	}
+	r.store.breakDown(errors.New("another reason"))
+	if r.poll(t.Context(), false); strings.Count(r.log.String(), "another reason") != 1 {
+		t.Errorf("got the log %s, want another reason at once", r.log)
 	}
 }
 

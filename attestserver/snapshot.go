@@ -36,6 +36,7 @@ type compiled struct {
 	config      string // the SDK configuration
 	devices     map[string]device
 	apps        []app // every registration: see compiled.registered
+	counted     map[counted]bool
 	libraries   map[string][]byte
 	decoy       []byte // the key of libraries that are not there
 	nonces      *sealer
@@ -96,6 +97,7 @@ func compile(a *account.Account, now time.Time) (*compiled, error) {
 	for _, r := range a.Registrations {
 		c.apps = append(c.apps, app{r.Digest, r.Package, r.Version, r.Library, r.Expires})
 	}
+	c.counted = countedOf(a)
 	for _, l := range a.Libraries {
 		c.libraries[l.ID] = l.Key.Bytes()
 	}
@@ -166,6 +168,9 @@ func (s *Server) poll(ctx context.Context, certainly bool) {
 	}
 	if err != nil && ctx.Err() == nil {
 		s.metrics.refreshFailed.Inc()
+		if !s.noAccounts.due(s.o.Now(), err) {
+			return
+		}
 		s.log.Error("the accounts could not be read; what was read before stays in force", slog.Any("error", err))
 	}
 }
@@ -200,6 +205,11 @@ func (s *Server) Refresh(ctx context.Context) error {
 			next.accounts[a.Name] = one
 		}
 	}
-	s.snapshot.Store(next)
+	last := s.snapshot.Swap(next)
+	for name, c := range next.accounts {
+		if last != nil && last.accounts[name] != c {
+			s.metrics.forget(last.accounts[name], c)
+		}
+	}
 	return errors.Join(failures...)
 }

@@ -1,7 +1,9 @@
 package deploy
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,9 +12,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/approovgate/approovgate/internal/attestd"
 )
 
-const unitFile = "systemd/approovgate.service"
+const (
+	unitFile    = "systemd/approovgate.service"
+	serviceFile = "systemd/attestserver.service"
+)
 
 // settings are a unit file's, the values of each in order.
 func settings(t *testing.T, file string) map[string][]string {
@@ -34,31 +41,64 @@ func settings(t *testing.T, file string) map[string][]string {
 func TestTheUnitsExposureIsLow(t *testing.T) {
 	const threshold = 2.0
 	analyze := installed(t, "systemd-analyze", "systemd")
-	out, err := exec.Command(analyze, "security", "--offline=true", "--no-pager", unitFile).CombinedOutput()
-	found := regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`).FindSubmatch(out)
-	if found == nil {
-		t.Fatalf("systemd-analyze security: %v\n%s", err, out)
+	for _, file := range []string{unitFile, serviceFile} {
+		out, err := exec.Command(analyze, "security", "--offline=true", "--no-pager", file).CombinedOutput()
+		found := regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`).FindSubmatch(out)
+		if found == nil {
+			t.Fatalf("systemd-analyze security %s: %v\n%s", file, err, out)
+		}
+		got, err := strconv.ParseFloat(string(found[1]), 64)
+		if err != nil || got > threshold {
+			t.Errorf("%s: got exposure %s, want at most %.1f\n%s", file, found[1], threshold, out)
+		}
+		t.Logf("%s: exposure %s", file, found[1])
 	}
-	got, err := strconv.ParseFloat(string(found[1]), 64)
-	if err != nil || got > threshold {
-		t.Errorf("got exposure %s, want at most %.1f\n%s", found[1], threshold, out)
-	}
-	t.Logf("exposure %s", found[1])
 }
 
-// TestTheUnitIsWellFormed has systemd read the unit with the programs it names replaced by one that is there.
-func TestTheUnitIsWellFormed(t *testing.T) {
+// TestTheUnitsAreWellFormed has systemd read the units with the programs they name replaced by one that is there.
+func TestTheUnitsAreWellFormed(t *testing.T) {
 	analyze := installed(t, "systemd-analyze", "systemd")
-	text, err := os.ReadFile(unitFile)
-	if err != nil {
+	for _, file := range []string{unitFile, serviceFile} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		there := filepath.Join(t.TempDir(), filepath.Base(file))
+		program := regexp.MustCompile(`/usr/local/bin/\w+`)
+		if err := os.WriteFile(there, program.ReplaceAll(text, []byte("/bin/true")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command(analyze, "verify", there).CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("systemd-analyze verify %s: %v, want no complaint\n%s", file, err, out)
+		}
+	}
+}
+
+// TestTheServicesUnit holds what the attestation service needs of its unit, and that its flags are some.
+func TestTheServicesUnit(t *testing.T) {
+	unit := settings(t, serviceFile)
+	stop, err := time.ParseDuration(unit["TimeoutStopSec"][0])
+	if needs := attestd.StopTime; err != nil || stop <= needs {
+		t.Errorf("got TimeoutStopSec=%s, want more than %v", unit["TimeoutStopSec"], needs)
+	}
+	for name, want := range map[string]string{
+		"Type": "notify", "KillSignal": "SIGTERM", "Restart": "on-failure", "DynamicUser": "yes", "ProtectSystem": "strict",
+		"StateDirectory": "attestserver", "StateDirectoryMode": "0700", "StartLimitIntervalSec": "0",
+		"EnvironmentFile": "/etc/attestserver/attestserver.env", "ExecStart": "/usr/local/bin/attestserver run --data /var/lib/attestserver $FLAGS",
+	} {
+		if got := strings.Join(unit[name], " "); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	flags := strings.Fields(settings(t, "systemd/attestserver.env")["FLAGS"][0])
+	folder := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(folder, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	there := filepath.Join(t.TempDir(), filepath.Base(unitFile))
-	if err := os.WriteFile(there, []byte(strings.ReplaceAll(string(text), "/usr/local/bin/approovgate", "/bin/true")), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command(analyze, "verify", there).CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("systemd-analyze verify: %v, want no complaint\n%s", err, out)
+	var errs bytes.Buffer
+	args := append(append([]string{"run"}, flags...), "--listen", "127.0.0.1:0", "--status", "127.0.0.1:0", "--data", folder)
+	if status := attestd.Run(args, io.Discard, &errs); status != 1 || !strings.Contains(errs.String(), folder) {
+		t.Errorf("got status %d and %q, want that only the folder is wrong", status, errs.String())
 	}
 }
 

@@ -28,6 +28,8 @@ type Prober struct {
 	Public  bool             // refuse addresses that are not of the public internet
 	Timeout time.Duration    // for one server; 0: 10 s
 	Now     func() time.Time // nil: time.Now
+
+	resolver *net.Resolver // nil: the system's
 }
 
 // Chain is what is served on a domain. It sends nothing but a TLS handshake. The error says "DOMAIN cannot be reached"
@@ -59,7 +61,7 @@ func (p Prober) Chain(ctx context.Context, domain string) (Chain, error) {
 func (p Prober) handshake(ctx context.Context, domain, address string) (served []*x509.Certificate, err error) {
 	proven := false
 	dialer := tls.Dialer{
-		NetDialer: &net.Dialer{Control: p.control},
+		NetDialer: &net.Dialer{Control: p.control, Resolver: p.resolver},
 		Config: &tls.Config{ServerName: domain, InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}, //nolint:gosec // see above
 			VerifyConnection: func(s tls.ConnectionState) error {
 				served = s.PeerCertificates

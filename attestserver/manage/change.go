@@ -85,7 +85,7 @@ func (a *API) change(ctx context.Context, c Conditions, f func(acc *account.Acco
 	}
 	if after.Version != r.account.Version {
 		if err := a.o.Refresh(context.WithoutCancel(ctx)); err != nil { // the change is made, and this node learns of it in time
-			a.o.Log.Warn("accounts could not be read after a change", "rid", r.id, "err", err.Error())
+			a.o.Log.Warn("accounts could not be read after a change", "rid", r.id, "error", err.Error())
 		}
 	}
 	return after, nil

@@ -155,7 +155,7 @@ func (a *API) failed(out *recorder, req *request, fault any) {
 	if e, ok := fault.(runtime.Error); ok {
 		cause = fmt.Errorf("panic: %w", e)
 	}
-	a.o.Log.Error("management request panicked", "rid", req.id, "err", cause.Error(), "stack", string(debug.Stack()))
+	a.o.Log.Error("management request panicked", "rid", req.id, "error", cause.Error(), "stack", string(debug.Stack()))
 	if out.status == 0 {
 		internal(nil).write(out, req)
 	}
@@ -179,7 +179,7 @@ func (a *API) log(r *http.Request, req *request, status int, took time.Duration)
 		attributes = append(attributes, slog.String("code", req.problem.Code))
 		if req.problem.cause != nil {
 			level = slog.LevelError
-			attributes = append(attributes, slog.String("err", req.problem.cause.Error()))
+			attributes = append(attributes, slog.String("error", req.problem.cause.Error()))
 		}
 	}
 	a.o.Log.LogAttrs(r.Context(), level, "management request", attributes...)

@@ -16,6 +16,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -45,6 +46,7 @@ type Options struct {
 	// Every is how often a domain is looked at. Up to a tenth of it is added at random.
 	Every   time.Duration
 	Webhook *Webhook              // who is told; nil: nobody
+	Told    string                // file that keeps over a restart what it was told; empty: that is forgotten
 	Now     func() time.Time      // nil: time.Now
 	Rand    func() float64        // in [0, 1); nil: math/rand
 	Log     *slog.Logger          // nil: nowhere
@@ -57,11 +59,13 @@ type Watcher struct {
 	metrics *metrics
 	sender  *sender       // nil: nobody is told
 	freed   chan struct{} // holds something when a look has ended since Run looked last
+	unsaved atomic.Bool   // Options.Told could not be written the last time
 
-	mu      sync.Mutex // guards the fields below, and what watched points to
-	watched map[key]*watched
-	adopted time.Time // when the accounts were asked for last
-	under   int       // looks under way
+	mu       sync.Mutex // guards the fields below, and what watched points to
+	watched  map[key]*watched
+	adopted  time.Time                  // when the accounts were asked for last
+	under    int                        // looks under way
+	recalled map[string]map[string]told // before the start, by account and domain
 }
 
 // key names a domain of an account.
@@ -88,18 +92,23 @@ func New(o Options) (*Watcher, error) {
 	}
 	if o.Webhook != nil {
 		w.sender = newSender(o.Webhook, o.Log, w.metrics.webhooks)
+		w.sender.done = w.sent
 	}
 	return w, nil
 }
 
 // Run looks at the domains until ctx ends: at each at its time, and soon at one that is new or has other pins. It
-// returns when all that it has begun has ended.
+// returns when all that it has begun has ended, which what is to be told then may hold up for lastTime. It is called
+// once.
 func (w *Watcher) Run(ctx context.Context) {
-	var begun sync.WaitGroup
-	defer begun.Wait()
+	var begun, sending sync.WaitGroup
+	defer sending.Wait()
 	if w.sender != nil {
-		begun.Go(func() { w.sender.run(ctx) })
+		w.recall()
+		sending.Go(func() { w.sender.run(ctx) })
+		defer w.sender.close()
 	}
+	defer begun.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -145,7 +154,11 @@ func (w *Watcher) adopt(now time.Time) {
 				if !started {
 					due = now.Add(time.Duration(w.o.Rand() * float64(min(spread, w.o.Every))))
 				}
-				w.watched[k] = &watched{key: k, pins: d.Pins, due: due, status: attestapi.PinStatus{Domain: d.Name, State: attestapi.PinsUnknown}}
+				w.watched[k] = &watched{
+					key: k, pins: d.Pins, due: due, status: attestapi.PinStatus{Domain: d.Name, State: attestapi.PinsUnknown},
+					told: w.recalled[a.Name][d.Name],
+				}
+				delete(w.recalled[a.Name], d.Name) // added once more it is another
 			case !slices.Equal(x.pins, d.Pins):
 				x.pins, x.due, x.stale = d.Pins, now, true
 			}
@@ -202,9 +215,12 @@ func (w *Watcher) pause(now time.Time) time.Duration {
 // look looks at a domain and notes what comes of it.
 func (w *Watcher) look(ctx context.Context, x *watched) {
 	chain, err := w.o.Look(ctx, x.domain)
-	messages := w.note(ctx, x, chain, err)
+	messages, send := w.note(ctx, x, chain, err)
 	for _, m := range messages {
 		w.tell(ctx, m)
+	}
+	for _, m := range send {
+		w.sender.offer(m)
 	}
 	select {
 	case w.freed <- struct{}{}:
@@ -212,26 +228,30 @@ func (w *Watcher) look(ctx context.Context, x *watched) {
 	}
 }
 
-// note notes the outcome of a look, and returns what is to be told of it.
-func (w *Watcher) note(ctx context.Context, x *watched, chain pins.Chain, err error) []attestapi.PinMessage {
+// note notes the outcome of a look, and returns what is to be logged of it and what sent.
+func (w *Watcher) note(ctx context.Context, x *watched, chain pins.Chain, err error) (messages, send []attestapi.PinMessage) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.under--
 	x.looking = false
 	if ctx.Err() != nil || w.watched[x.key] != x {
-		return nil // the program ends, or the domain is gone
+		return nil, nil // the program ends, or the domain is gone
 	}
 	now := w.o.Now()
 	x.due = now.Add(w.o.Every + time.Duration(w.o.Rand()*float64(w.o.Every)/10))
-	messages, result := x.take(now, chain, err)
+	var result string
+	messages, result = x.take(now, chain, err)
 	if x.failed > 0 && x.failed < failures {
 		x.due = now.Add(min(retryAfter, w.o.Every))
 	}
 	w.metrics.checks.WithLabelValues(result).Inc()
-	return messages
+	if w.sender != nil {
+		send = x.toSend(now, messages)
+	}
+	return messages, send
 }
 
-// tell logs a message and has it sent.
+// tell logs a message.
 func (w *Watcher) tell(ctx context.Context, m attestapi.PinMessage) {
 	level := slog.LevelInfo
 	if m.Event == attestapi.PinsProblem || m.Event == attestapi.PinsExpiring {
@@ -247,9 +267,6 @@ func (w *Watcher) tell(ctx context.Context, m attestapi.PinMessage) {
 		attributes = append(attributes, slog.String("detail", m.Detail))
 	}
 	w.o.Log.LogAttrs(ctx, level, "pins: "+m.Event, attributes...)
-	if w.sender != nil {
-		w.sender.offer(m)
-	}
 }
 
 // Statuses is what is known of an account's domains: nothing yet of one that has not been looked at with the pins it

@@ -30,6 +30,8 @@ type watched struct {
 	served  string               // the chain that was seen last, as its pins
 	seen    map[string]time.Time // chains, and when they were seen last
 	warned  map[int64]bool       // ends of certificates that were told, as Unix time
+	sending int                  // messages on their way to the webhook
+	told    told                 // what its receiver has taken
 }
 
 // take takes the outcome of a look: what is known now, what is to be told, and the outcome in a word.

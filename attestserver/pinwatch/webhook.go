@@ -30,6 +30,7 @@ const (
 	maxQueue        = 256              // messages that wait
 	maxAccountQueue = 64               // of one account: two for each of its domains, and some more
 	postTime        = 10 * time.Second // for one attempt
+	lastTime        = 10 * time.Second // for all that waits when the service ends, as a last attempt
 	maxAnswer       = 16 << 10         // bytes of an answer that are read, of its header and of its body
 	contentType     = "application/json"
 )
@@ -75,8 +76,10 @@ type sender struct {
 	queue  chan attestapi.PinMessage
 	client *http.Client
 	log    *slog.Logger
-	counts *prometheus.CounterVec // by result
-	pauses []time.Duration        // between the attempts to send a message: there is one more of those
+	counts *prometheus.CounterVec                   // by result
+	pauses []time.Duration                          // between the attempts to send a message: there is one more of those
+	last   time.Duration                            // lastTime
+	done   func(m attestapi.PinMessage, taken bool) // is told how each message that was offered ended
 
 	mu      sync.Mutex     // guards the field below
 	waiting map[string]int // messages in the queue, by account
@@ -90,6 +93,7 @@ func newSender(h *Webhook, log *slog.Logger, counts *prometheus.CounterVec) *sen
 	}
 	return &sender{
 		hook: h, queue: make(chan attestapi.PinMessage, maxQueue), log: log, counts: counts, waiting: map[string]int{},
+		last: lastTime, done: func(attestapi.PinMessage, bool) {},
 		pauses: []time.Duration{2 * time.Second, 8 * time.Second, 32 * time.Second},
 		client: &http.Client{
 			Transport: transport, Timeout: postTime,
@@ -129,52 +133,58 @@ func (s *sender) taken(m attestapi.PinMessage) {
 	}
 }
 
-// run sends what is offered until ctx ends. What waits then is lost.
+// close ends run when it has sent what waits. Nothing may be offered any more.
+func (s *sender) close() { close(s.queue) }
+
+// run sends what is offered, until close. When ctx ends what waits is tried once more, and all of it for s.last at
+// most; the rest is lost.
 func (s *sender) run(ctx context.Context) {
 	defer s.client.CloseIdleConnections()
-	for {
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	context.AfterFunc(ctx, func() { // ends with run
 		select {
-		case <-ctx.Done():
-			s.drain()
-			return
-		case m := <-s.queue:
-			s.taken(m)
-			s.deliver(ctx, m)
+		case <-time.After(s.last):
+			cancel()
+		case <-sending.Done():
 		}
+	})
+	for m := range s.queue {
+		s.taken(m)
+		s.deliver(sending, ctx.Done(), m)
 	}
 }
 
-func (s *sender) drain() {
-	for {
-		select {
-		case m := <-s.queue:
-			s.taken(m)
-			s.lost(m, errors.New("the service ends"))
-		default:
-			return
-		}
-	}
-}
-
-// deliver sends a message, several times if need be.
-func (s *sender) deliver(ctx context.Context, m attestapi.PinMessage) {
+// deliver sends a message, several times if need be; once more when the service is ending, and not after ctx has
+// ended.
+func (s *sender) deliver(ctx context.Context, ending <-chan struct{}, m attestapi.PinMessage) {
 	body, err := json.Marshal(m)
 	if err != nil {
 		panic("pinwatch: " + err.Error()) // texts and times of this century are always JSON
 	}
 	for attempt := 0; ; attempt++ {
+		last := attempt == len(s.pauses)
+		select {
+		case <-ending:
+			last = true
+		default:
+		}
 		again, err := s.post(ctx, body)
 		if err == nil {
 			s.counts.WithLabelValues(resultDelivered).Inc()
+			s.done(m, true)
 			return
 		}
-		if !again || attempt == len(s.pauses) || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			err = errors.New("the service ends")
+		}
+		if !again || last {
 			s.lost(m, err)
 			return
 		}
 		s.counts.WithLabelValues(resultRetried).Inc()
 		select {
-		case <-ctx.Done():
+		case <-ending:
 		case <-time.After(s.pauses[attempt]):
 		}
 	}
@@ -224,4 +234,5 @@ func (s *sender) lost(m attestapi.PinMessage, err error) {
 	s.counts.WithLabelValues(resultLost).Inc()
 	s.log.Error("a message about pins is lost", slog.String("webhook", s.hook.String()), slog.String("account", m.Account),
 		slog.String("domain", m.Domain), slog.String("event", m.Event), slog.String("error", plain(err.Error())))
+	s.done(m, false)
 }

@@ -109,10 +109,11 @@ func startSender(t *testing.T, address string) *sending {
 	s := newSender(hook, log.logger(), prometheus.NewCounterVec(prometheus.CounterOpts{Name: "x"}, []string{"result"}))
 	s.pauses = []time.Duration{time.Millisecond, 2 * time.Millisecond, 4 * time.Millisecond}
 	s.client.Timeout = 1500 * time.Millisecond
+	s.last = 50 * time.Millisecond
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { s.run(ctx); close(ended) }()
-	one := &sending{s, log, sync.OnceFunc(func() { cancel(); <-ended })}
+	one := &sending{s, log, sync.OnceFunc(func() { cancel(); s.close(); <-ended })}
 	t.Cleanup(func() {
 		one.stop()
 		for _, secret := range []string{"xoxb", "also-secret", "services", string(webhookSecret)} {
@@ -198,8 +199,8 @@ func TestReceivers(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			r, address := receive(t, row.answers...)
 			s := startSender(t, address)
-			s.deliver(t.Context(), attestapi.PinMessage{ID: "first"})
-			s.deliver(t.Context(), attestapi.PinMessage{ID: "second"})
+			s.deliver(t.Context(), nil, attestapi.PinMessage{ID: "first"})
+			s.deliver(t.Context(), nil, attestapi.PinMessage{ID: "second"})
 			want := "second"
 			if row.arrives {
 				want = "first"
@@ -297,7 +298,7 @@ func TestReceiversWithTLS(t *testing.T) {
 		}
 		s := newSender(hook, (&lockedBuffer{}).logger(), prometheus.NewCounterVec(prometheus.CounterOpts{Name: "x"}, []string{"result"}))
 		s.pauses = nil
-		s.deliver(t.Context(), attestapi.PinMessage{})
+		s.deliver(t.Context(), nil, attestapi.PinMessage{})
 		if got := (&sending{sender: s}).count("delivered"); got != row.want {
 			t.Errorf("%s certificate: got %v messages delivered, want %v", row.name, got, row.want)
 		}
@@ -311,7 +312,7 @@ func TestReceiversWithTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newSender(hook, (&lockedBuffer{}).logger(), prometheus.NewCounterVec(prometheus.CounterOpts{Name: "x"}, []string{"result"}))
-	s.deliver(t.Context(), attestapi.PinMessage{ID: "i"})
+	s.deliver(t.Context(), nil, attestapi.PinMessage{ID: "i"})
 	if got := r.next(t); got.message.ID != "i" || got.signature != "" {
 		t.Errorf("got %+v, want the message, without a signature", got)
 	}

@@ -25,6 +25,7 @@ const (
 	sealingKey = "sealing.key"
 	adminToken = "admin.tok"
 	devToken   = "dev.tok"
+	toldFile   = "pins-told.json" // what the webhook was told
 )
 
 // open opens the database that the flags name. With create, a sealing key that is missing is made.

@@ -25,6 +25,10 @@ const (
 	certLook   = 10 * time.Second // between two looks whether the certificate has changed
 )
 
+// StopTime is what the end of the program may take, for who would kill it otherwise: requests and messages on their
+// way, and then the failed attestations that were noted last.
+const StopTime = graceTime + 10*time.Second
+
 // listener is an address and what is served there.
 type listener struct {
 	net.Listener

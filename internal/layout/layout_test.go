@@ -61,7 +61,7 @@ var arrows = map[string]struct{ packages, modules []string }{
 	"attestserver/store":    {issuing("attestserver/account", "attestserver/store"), []string{"github.com/golang-jwt/jwt/v5"}},
 	"attestserver/seal":     {[]string{"source", "attestserver/seal"}, nil},
 	"attestserver/evidence": {issuing("attestserver/account", "attestserver/evidence", "attestserver/issue", "internal/controlsign", "source"), []string{"github.com/golang-jwt/jwt/v5"}},
-	"attestserver/pinwatch": {issuing("attestserver/account", "attestserver/pinwatch", "pins"), append([]string{"github.com/golang-jwt/jwt/v5"}, hostModules...)},
+	"attestserver/pinwatch": {issuing("attestserver/account", "attestserver/pinwatch", "pins", "source"), append([]string{"github.com/golang-jwt/jwt/v5"}, hostModules...)},
 	"attestserver":          {issuing(serving...), append([]string{"github.com/golang-jwt/jwt/v5"}, hostModules...)},
 	"attestserver/manage":   {issuing(append(serving, "attestserver/manage")...), []string{"github.com/danielgtaylor/huma/v2", "github.com/golang-jwt/jwt/v5", "golang.org/x/time"}},
 }
