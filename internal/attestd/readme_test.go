@@ -42,7 +42,8 @@ func TestReadmeFirstApp(t *testing.T) {
 		command := exec.Command("sh", "-e")
 		command.Dir = app
 		command.Stdin = strings.NewReader(script)
-		command.Env = append(os.Environ(), "APPROOV_SERVER="+s.url(), "HOME="+dir, "XDG_CONFIG_HOME="+dir,
+		// The app keeps its device ID in approovgate below XDG_CONFIG_HOME: that must not be the clone.
+		command.Env = append(os.Environ(), "APPROOV_SERVER="+s.url(), "HOME="+dir, "XDG_CONFIG_HOME="+filepath.Join(dir, "config"),
 			"GOCACHE="+goEnv(t, "GOCACHE"), "GOMODCACHE="+goEnv(t, "GOMODCACHE"),
 			"PATH="+filepath.Dir(program(t, "approov"))+string(os.PathListSeparator)+os.Getenv("PATH"))
 		out, err := command.CombinedOutput()
@@ -65,6 +66,9 @@ func TestReadmeFirstApp(t *testing.T) {
 	out := shell(commands[0][:strings.Index(commands[0], "\n")+1] + commands[1])
 	if !strings.Contains(out, "registration successful") || !strings.Contains(out, "valid: JWS {") || strings.Contains(out, "invalid") {
 		t.Errorf("got %s, want a registration and a valid token", out)
+	}
+	if _, err := os.Stat(filepath.Join(root, "com.example.shop")); err == nil {
+		t.Error("the app has written into the clone, want its device ID below the user's own folder")
 	}
 }
 
