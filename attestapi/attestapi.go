@@ -43,7 +43,7 @@ const (
 	MessageKeySize  = 32 // the account's message signing key
 )
 
-// ChallengeRequest asks for a nonce: the first of the two requests of a cold fetch (manual, "Token Fetch Timings").
+// ChallengeRequest asks for a nonce: the first of the two requests of a cold fetch (manual, "Token Fetch Latency").
 type ChallengeRequest struct {
 	Account  string `json:"account"`
 	Library  string `json:"lib"` // id of the SDK library

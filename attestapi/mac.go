@@ -42,7 +42,7 @@ func mac(label string, libraryKey []byte, nonce, deviceID string, message []byte
 }
 
 // Measurement proves knowledge of an app's digest without showing it: base64 of HMAC-SHA256 over the digest, with
-// the nonce's text as key (R2: the nonce seeds the signature).
+// the nonce's text as key, so that it is another one with every attestation.
 func Measurement(nonce string, digest [DigestSize]byte) string {
 	m := hmac.New(sha256.New, []byte(nonce))
 	m.Write(digest[:])

@@ -156,7 +156,7 @@ type ExampleToken struct {
 	Data   string `json:"data,omitempty"` // to bind it to, as SetDataHashInToken does
 }
 
-// LongLivedToken asks for a token for a server (manual, "Long Lived Tokens").
+// LongLivedToken asks for a token for a server (manual, "Long Lived Approov Tokens").
 type LongLivedToken struct {
 	Name     string `json:"name"`     // becomes iss
 	Lifetime string `json:"lifetime"` // such as 90d
@@ -248,7 +248,7 @@ type ManagementTokens struct {
 	Tokens []ManagementToken `json:"tokens"`
 }
 
-// GatewayMode is the live switch of gates (DESIGN, Control): what the signed control document will say.
+// GatewayMode is the live switch of gates, see config.Control: what the signed control document will say.
 type GatewayMode struct {
 	Gates   []string          `json:"gates"`            // names of gates; required in a change
 	Mode    string            `json:"mode,omitempty"`   // enforce, log, bypass; empty or resume: the policy's

@@ -6,7 +6,7 @@ import (
 	"github.com/approovgate/approovgate/attestapi"
 )
 
-// challenge answers with a nonce: the first request of a cold fetch (manual, "Token Fetch Timings"). Nothing is kept
+// challenge answers with a nonce: the first request of a cold fetch (manual, "Token Fetch Latency"). Nothing is kept
 // of it. Any library gets one, also one that is not there.
 func (s *Server) challenge(w http.ResponseWriter, _ *http.Request, body []byte, id string) error {
 	q, err := decodeChallenge(body)

@@ -117,7 +117,7 @@ func tooLarge() error {
 }
 
 // named finds the account a request names. That there is none is said, so that an SDK can tell its app that there
-// is no service for it (manual, "Token Fetch Results": account cancelled). Names of accounts are no secrets: they
+// is no service for it (manual, "Token Fetch Errors": account cancelled). Names of accounts are no secrets: they
 // stand in every app. A library that is not there, never was or was removed, is not told apart from a good one: who
 // makes one up must not learn that it was seen through.
 func (s *Server) named(name string) (*compiled, error) {

@@ -23,7 +23,7 @@ import (
 // The bounds of what is measured.
 const (
 	MaxSize      = 4 << 30 // bytes of an executable
-	MaxLibraries = 16      // SDK libraries in one: an SDK may be embedded in another (manual, "Special Library")
+	MaxLibraries = 16      // SDK libraries in one: an SDK may be embedded in another (manual, "Special Library Registration")
 )
 
 // App is what an executable is.
@@ -65,7 +65,7 @@ func measureFile(ctx context.Context, path, mark string, progress func(done, tot
 		return App{}, nil, errors.New("not a file")
 	}
 	if info.Size() > MaxSize { // before it is read: 4 GB take a while
-		return App{}, nil, fmt.Errorf("measure %s: %w", path, errTooLong)
+		return App{}, nil, errTooLong
 	}
 	file, err := os.Open(path)
 	if err != nil {

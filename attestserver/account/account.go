@@ -189,7 +189,7 @@ type ManagementToken struct {
 	Initial bool // made at sign-up; cannot be revoked through the API
 }
 
-// Control is the live switch of one gate (DESIGN, Control).
+// Control is the live switch of one gate: what its control document says, see config.Control.
 type Control struct {
 	Gate    string
 	Version int64  // 1 for the first, one more with every change; the document's is issue.ControlVersion

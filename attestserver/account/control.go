@@ -17,7 +17,7 @@ const (
 	resume      = "resume"
 )
 
-// Override is what gates are to do for a time (DESIGN, Control). Without mode and routes, or with the mode resume,
+// Override is what gates are to do for a time, see config.Control. Without mode and routes, or with the mode resume,
 // they are to follow their policies again.
 type Override struct {
 	Mode   string            // enforce, log, bypass, resume; empty: the policy's

@@ -114,6 +114,8 @@ func TestRights(t *testing.T) {
 		if got != want[op] {
 			t.Errorf("%s: got %q, want %q", op, got, want[op])
 		}
+		able := map[string]string{"a": "admin", "ag": "admin or gateway", "da": "dev or admin", "dag": "dev or admin or gateway"}[want[op]]
+		refused(t, account.Actor{Role: "nobody"}.Check(op), attestapi.CodeForbidden, " for "+able+", and yours is for nobody")
 		for _, role := range []account.Role{"", "Admin", "root", "server"} {
 			if role.May(op) {
 				t.Errorf("%s: %q may", op, role)

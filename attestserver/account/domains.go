@@ -10,34 +10,17 @@ import (
 )
 
 const (
-	maxDomainName = 253 // bytes (RFC 1035 §2.3.4, without the dots at its ends)
-	maxLabel      = 63
-	maxPins       = 16
-	pinSize       = 32 // bytes of SHA-256
+	maxPins = 16
+	pinSize = 32 // bytes of SHA-256
 )
 
-// ParseDomainName is the name of an API domain in lower case: letters, digits, dashes and periods (manual, "Managing
-// API Domains"), as labels that RFC 1123 §2.1 allows. There is no path and no port.
+// ParseDomainName is attestapi.ParseDomainName with an Error.
 func ParseDomainName(text string) (string, error) {
-	name := strings.ToLower(text)
-	if len(name) == 0 || len(name) > maxDomainName || len(name) != len(text) {
-		return "", badDomain(text)
-	}
-	for label := range strings.SplitSeq(name, ".") {
-		if len(label) == 0 || len(label) > maxLabel || label[0] == '-' || label[len(label)-1] == '-' {
-			return "", badDomain(text)
-		}
-		for i := range len(label) {
-			if c := label[i]; c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
-				return "", badDomain(text)
-			}
-		}
+	name, err := attestapi.ParseDomainName(text)
+	if err != nil {
+		return "", refuse(attestapi.CodeInvalid, "domain: %s", err)
 	}
 	return name, nil
-}
-
-func badDomain(text string) error {
-	return refuse(attestapi.CodeInvalid, "domain: %.80q is not an API domain: letters, digits, dashes and periods only, without a path or port, such as api.example.com", text)
 }
 
 // Domain is the API domain of a name, in any case.
@@ -57,7 +40,7 @@ func (a *Account) AddDomain(by Actor, at time.Time, d Domain) error {
 	exists := slices.ContainsFunc(a.Domains, func(have Domain) bool { return have.Name == strings.ToLower(d.Name) })
 	op := OpDomainAdd
 	if exists && by.Role.May(OpDomainAdd) { // who may not even add is told so
-		if same, err := a.checkDomain(d); err == nil && a.sameDomain(same) {
+		if have, err := a.Domain(d.Name); err == nil && a.isSetting(d, have) {
 			return nil // a repeated request changes nothing, and nobody needs a right for that
 		}
 		op = OpDomainChange
@@ -72,11 +55,10 @@ func (a *Account) AddDomain(by Actor, at time.Time, d Domain) error {
 		case found && d.Name == c.DemoDomain:
 			return unchanged, nil
 		case found:
-			before := c.Domains[where]
-			c.Domains[where] = d
-			if before.Format != d.Format || !slices.Equal(before.Pins, d.Pins) {
+			if (DomainChange{Op: OpDomainChange, Parts: c.Domains[where].differences(d)}).reachesApps() {
 				c.ConfigVersion++
 			}
+			c.Domains[where] = d
 			return did(d.Name, d.detail()), nil
 		case len(c.Domains) >= MaxDomains:
 			return unchanged, refuse(attestapi.CodeLimit, "domain: the account has %d API domains, which is the most it may have; remove one with approov api -remove", MaxDomains)
@@ -103,15 +85,6 @@ func (a *Account) RemoveDomain(by Actor, at time.Time, name string) error {
 
 func (a *Account) findDomain(name string) (where int, found bool) {
 	return slices.BinarySearchFunc(a.Domains, name, func(d Domain, name string) int { return strings.Compare(d.Name, name) })
-}
-
-func (a *Account) sameDomain(d Domain) bool {
-	where, found := a.findDomain(d.Name)
-	if !found {
-		return false
-	}
-	have := a.Domains[where]
-	return have.Format == d.Format && have.KeyID == d.KeyID && slices.Equal(have.Pins, d.Pins)
 }
 
 // checkDomain is a domain as the account keeps it.

@@ -65,7 +65,7 @@ func (a *Account) domainsOf(wanted []Domain) (next []Domain, ignored bool, err e
 		}
 		have, err := a.Domain(name)
 		if demo := err == nil && name == a.DemoDomain; demo {
-			ignored = ignored || !a.wants(d, have)
+			ignored = ignored || !a.isSetting(d, have)
 			d = have
 		} else if d, err = a.checkDomain(d); err != nil {
 			return nil, false, ofDomain(name, err)
@@ -79,10 +79,10 @@ func (a *Account) domainsOf(wanted []Domain) (next []Domain, ignored bool, err e
 	return next, ignored, nil
 }
 
-// wants reports whether a setting is what a domain has already.
-func (a *Account) wants(d, have Domain) bool {
-	d, err := a.checkDomain(d)
-	return err == nil && len(have.differences(d)) == 0
+// isSetting reports whether what is wanted of a domain is what it has already.
+func (a *Account) isSetting(wanted, have Domain) bool {
+	wanted, err := a.checkDomain(wanted)
+	return err == nil && len(have.differences(wanted)) == 0
 }
 
 // ofDomain says of which domain of several a refusal is.

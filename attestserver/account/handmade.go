@@ -63,8 +63,8 @@ func (a *Account) ExampleToken(by Actor, at time.Time, d Domain, kind, data stri
 	return h, nil
 }
 
-// LongLivedToken is a token for a server (manual, "Long Lived Approov Tokens"), under the account secret and so never
-// for the demonstration domain. That it was made is written down.
+// LongLivedToken is a token for a server (manual, "Long Lived Approov Tokens"). lives is how long it is valid, a duration
+// such as 90d. It is under the account secret and so never for the demonstration domain. That it was made is written down.
 func (a *Account) LongLivedToken(by Actor, at time.Time, name, lives string) (Handmade, error) {
 	var h Handmade
 	err := a.change(by, at, OpLongLivedToken, func(*Account) (outcome, error) {

@@ -3,12 +3,13 @@ package account
 import (
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
 
-// SetNetwork changes how apps reach the service, which they learn from their SDK configuration (R35). It is no
-// operation of a management token: those who run the service say it when they start it.
+// SetNetwork changes how apps reach the service, which they learn from their SDK configuration (manual, "Approov
+// Dynamic Pinning"). It is no operation of a management token: those who run the service say it when they start it.
 func (a *Account) SetNetwork(at time.Time, n Network) {
 	if reflect.DeepEqual(a.Network, n) {
 		return
@@ -16,7 +17,7 @@ func (a *Account) SetNetwork(at time.Time, n Network) {
 	a.Network = n
 	a.Network = a.Clone().Network // shares nothing with the caller's
 	a.ConfigVersion++
-	a.note(Actor{Name: Service, Role: Admin}, at, "network.set", a.Name, strings.Join(append(append([]string{}, n.Primary...), n.Failover...), " "))
+	a.note(Actor{Name: Service, Role: Admin}, at, "network.set", a.Name, strings.Join(slices.Concat(n.Primary, n.Failover), " "))
 }
 
 // RenewNonceKey makes every nonce void that was handed out before, as must be where it is not known which are spent.

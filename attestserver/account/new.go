@@ -48,8 +48,8 @@ func (t InitialTokens) String() string               { return redacted }
 func (t InitialTokens) GoString() string             { return redacted }
 func (t InitialTokens) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
-// New makes a fresh account: all the keys it needs, the policy default,default,default (R142), IP tracking token
-// (R109), one SDK library, and the two initial management tokens. A nil random means crypto/rand; elliptic curve
+// New makes a fresh account: all the keys it needs, the policy default,default,default (manual, "Security
+// Policies"), IP tracking token (manual, "IP Tracking Policy"), one SDK library, and the two initial management tokens. A nil random means crypto/rand; elliptic curve
 // keys always come from there.
 func New(name string, random io.Reader, now time.Time, network Network) (*Account, InitialTokens, error) {
 	return newAccount(name, random, now, network, nil)

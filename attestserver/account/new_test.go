@@ -175,6 +175,8 @@ func TestVerify(t *testing.T) {
 	for i := range rehashed.Tokens {
 		rehashed.Tokens[i].Hash = sha256.Sum256([]byte("another"))
 	}
+	renamed := a.Clone()
+	renamed.Name = "renamed"
 	end := noon.Add(10 * 365 * 24 * time.Hour)
 	for _, row := range []struct {
 		name string
@@ -189,6 +191,7 @@ func TestVerify(t *testing.T) {
 		{"at its end", a, tokens.Admin(), end, false},
 		{"another account's", a, others.Admin(), noon, false},
 		{"on another account", other, tokens.Admin(), noon, false},
+		{"on an account of another name, with the same keys", renamed, tokens.Admin(), noon, false},
 		{"rightly signed with changed claims", a, forged, noon, false},
 		{"with a changed signature", a, flipped, noon, false},
 		{"with something behind it", a, tokens.Admin() + " ", noon, false},

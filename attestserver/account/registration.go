@@ -39,8 +39,9 @@ func ParseDigest(text string) (digest [attestapi.DigestSize]byte, err error) {
 }
 
 // AddRegistration registers an app, of which r holds digest, package, version and library (manual, "Registering an
-// App"). lifetime is a duration; empty: for good. An app that is registered already keeps the later expiry of the
-// two, and who registered it first; only an administrator takes it over, so that no one gains the right to remove it.
+// App"). lives is how long it is to stay registered, a duration such as 3d12h; empty: for good. An app that is registered
+// already keeps the later expiry of the two, and the name of who registered it first. One that a developer registered
+// becomes an administrator's who registers it again: then developers cannot remove it any more.
 func (a *Account) AddRegistration(by Actor, at time.Time, r Registration, lives string) (Registration, error) {
 	err := a.change(by, at, OpRegistrationAdd, func(c *Account) (outcome, error) {
 		if err := c.checkRegistration(r); err != nil {

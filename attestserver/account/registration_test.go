@@ -87,6 +87,20 @@ func TestRegisteringAgainKeepsTheLaterExpiry(t *testing.T) {
 	}
 }
 
+// Less than a second is never taken off, and who was first stays among administrators.
+func TestRegistrationsKeepWhatTheyPromise(t *testing.T) {
+	a, admin, _ := fresh(t)
+	got, err := a.AddRegistration(admin, noon.Add(time.Millisecond), app("a", "1"), "1m")
+	if want := noon.Add(61 * time.Second); err != nil || !got.Expires.Equal(want) {
+		t.Errorf("got expiry %v, %v, want %v", got.Expires, err, want)
+	}
+	second := admin
+	second.Name = "another"
+	if got, err = a.AddRegistration(second, noon, app("a", "1"), ""); err != nil || got.By != admin.Name {
+		t.Errorf("registered again by another administrator: got %q, %v, want %q, who was first", got.By, err, admin.Name)
+	}
+}
+
 func TestRegistrationsAreBounded(t *testing.T) {
 	a, admin, dev := fresh(t)
 	for i := range account.MaxRegistrations {

@@ -140,8 +140,8 @@ func (by Actor) Check(op Operation) error {
 	return refuse(attestapi.CodeForbidden, "%s needs a management token for %s, and yours is for %s", op, strings.Join(able, " or "), by.Role)
 }
 
-// change does all of f or nothing: f works on a copy, from which what has expired is gone. Done is false if there
-// was nothing to do; then nothing is written down either, and nothing changes.
+// change does all of f or nothing: f works on a copy, from which what has expired is gone. The outcome that f returns
+// says what the audit log gets. Is it unchanged, then nothing is written down, and the account stays as it was.
 func (a *Account) change(by Actor, at time.Time, op Operation, f func(c *Account) (done outcome, err error)) error {
 	if err := by.Check(op); err != nil {
 		return err

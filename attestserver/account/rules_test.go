@@ -92,6 +92,7 @@ func TestDomains(t *testing.T) {
 		{name: "the demonstration domain", do: add(dev, account.Domain{Name: demo, Pins: []string{pin(9)}}), log: "domain.add " + demo},
 		{name: "other pins for the demonstration domain are ignored", do: add(admin, account.Domain{Name: demo, Pins: []string{pin(8)}})},
 		{name: "a gate adds one", do: add(account.Actor{Role: account.Gateway}, named("x.example.com")), code: "forbidden", part: "gateway"},
+		{name: "a gate, which may not even add, changes one", do: add(account.Actor{Role: account.Gateway}, account.Domain{Name: "localhost", Format: account.JWE}), code: "forbidden", part: "domain.add needs"},
 		{name: "a developer removes one", do: func(a *account.Account) error { return a.RemoveDomain(dev, noon, "localhost") }, code: "forbidden"},
 		{name: "an administrator removes one", do: func(a *account.Account) error { return a.RemoveDomain(admin, noon, "LocalHost") }, log: "domain.remove localhost"},
 		{name: "one that is not there", do: func(a *account.Account) error { return a.RemoveDomain(admin, noon, "localhost") }, code: "not_found"},
@@ -214,7 +215,7 @@ func TestPolicies(t *testing.T) {
 		"default,default,default": true, "default,allow-xposed,xposed": true, "default,allow-root,all": true,
 		"default,allow-root-and-jailbroken,xposed": true, "default,whitelist,all": true, "default,blacklist,default": true,
 		"": false, "default": false, "default,default": false, "default,default,default,default": false, "other,default,default": false,
-		"default,root,default": false, "default,default,none": false, " default,default,default": false, "Default,default,default": false,
+		"default,root,default": false, "default,default,none": false, "default,,default": false, "default,default,": false, ",default,default": false, " default,default,default": false, "Default,default,default": false,
 	} {
 		p, err := account.ParsePolicy(text)
 		if (err == nil) != ok || (ok && p.String() != text) {
@@ -286,12 +287,52 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// A secret that was replaced is accepted no longer because the one after it is replaced, too.
+func TestFormerSecretsKeepTheirEnd(t *testing.T) {
+	a, admin, _ := fresh(t)
+	for _, at := range []time.Time{noon, noon.Add(time.Minute)} {
+		if err := a.UpdateSecret(admin, at, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var ends []time.Duration
+	for _, k := range a.Keys {
+		if k.Purpose == account.TokenKey && !k.NotAfter.IsZero() {
+			ends = append(ends, k.NotAfter.Sub(noon))
+		}
+	}
+	if want := []time.Duration{340 * time.Second, 400 * time.Second}; !slices.Equal(ends, want) {
+		t.Errorf("got former secrets until %v after noon, want %v", ends, want)
+	}
+}
+
+func TestAnAccountWithoutDemonstrationHasNoSecretForIt(t *testing.T) {
+	a, admin, _ := fresh(t)
+	if _, err := a.DemoSecret(admin, strings.ToUpper(a.DemoDomain)); err != nil {
+		t.Errorf("the demonstration domain: got %v, want its secret", err)
+	}
+	a.DemoDomain = ""
+	_, err := a.DemoSecret(admin, "")
+	refused(t, err, attestapi.CodeInvalid, "no secret of its own")
+}
+
+// What there is nothing to do for leaves even what has expired: nothing is written down, so nothing may be gone.
+func TestNothingToDoChangesNothing(t *testing.T) {
+	a, admin, dev := fresh(t)
+	if _, err := a.AddRegistration(dev, noon, app("a", "1"), "1h"); err != nil {
+		t.Fatal(err)
+	}
+	before := a.Clone()
+	if err := a.SetIPTracking(admin, noon.Add(2*time.Hour), account.TrackToken); err != nil || !reflect.DeepEqual(a, before) {
+		t.Errorf("got %v and\n%+v, want the account as it was:\n%+v", err, a, before)
+	}
+}
+
 func TestMessageKey(t *testing.T) {
 	a, admin, dev := fresh(t)
 	change := func(by account.Actor) func(*account.Account) error {
-		return func(a *account.Account) error {
-			return a.ChangeMessageKey(by, noon, bytes.NewReader(bytes.Repeat([]byte{3}, 41)))
-		}
+		random := append(bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{3}, 9)...)
+		return func(a *account.Account) error { return a.ChangeMessageKey(by, noon, bytes.NewReader(random)) }
 	}
 	remove := func(a *account.Account) error { return a.RemoveMessageKey(admin, noon) }
 	read := func(by account.Actor) func(*account.Account) error {
@@ -302,6 +343,12 @@ func TestMessageKey(t *testing.T) {
 		{name: "none to remove", do: remove, code: "not_found"},
 		{name: "a developer makes one", do: change(dev), code: "forbidden"},
 		{name: "an administrator makes one", do: change(admin), log: "message-key.change AwMDAwMDAwMD"},
+		{name: "its ID, which tokens show, is no part of it", do: func(a *account.Account) error {
+			if key := must(a.ReadMessageKey(admin)); !bytes.Equal(key.Material.Bytes(), bytes.Repeat([]byte{1}, 32)) {
+				t.Errorf("got a key with bytes other than those that came before the ID's")
+			}
+			return nil
+		}},
 		{name: "a developer reads it", do: read(dev), code: "forbidden"},
 		{name: "another one takes its place", do: func(a *account.Account) error {
 			return a.ChangeMessageKey(admin, noon, bytes.NewReader(make([]byte, 41)))

@@ -13,7 +13,7 @@ import (
 
 // How long a token secret is accepted after it was replaced: what was signed with it just before every node knew.
 const (
-	TokenLifetime = 5 * time.Minute  // of an app's token (manual, "Approov Token Lifespan")
+	TokenLifetime = 5 * time.Minute  // of an app's token (manual, "Token Lifespan")
 	DefaultGrace  = 10 * time.Second // that a token's exp is later, see Account.Grace
 	Propagation   = 30 * time.Second // until a change has reached every node (manual, "Token Secret Update")
 )

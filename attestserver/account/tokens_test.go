@@ -94,6 +94,19 @@ func TestManagementTokens(t *testing.T) {
 	}
 }
 
+func TestManagementTokensHaveIDsOfTheirOwn(t *testing.T) {
+	a, admin, _ := fresh(t)
+	order := account.NewToken{Name: "same", Role: account.Dev, Lifetime: "1d"}
+	first, _, err := a.AddToken(admin, noon, strings.NewReader("aaaaa"), order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, _, err := a.AddToken(admin, noon, strings.NewReader("aaaaabbbbb"), order)
+	if err != nil || second.ID == first.ID {
+		t.Errorf("by the same chance: got %s after %s, %v, want another ID", second.ID, first.ID, err)
+	}
+}
+
 func TestManagementTokensAreBounded(t *testing.T) {
 	a, admin, _ := fresh(t)
 	for i := 2; i < account.MaxTokens; i++ {

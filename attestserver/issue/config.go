@@ -12,7 +12,7 @@ import (
 	"github.com/approovgate/approovgate/mint"
 )
 
-// How apps are told to reach the service. The manual's worst case for a fetch is 30 s ("Token Fetch Timings").
+// How apps are told to reach the service. The manual's worst case for a fetch is 30 s ("Synchronous Token Fetching").
 const (
 	attempt = 6 * time.Second
 	total   = 30 * time.Second

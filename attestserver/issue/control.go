@@ -17,7 +17,7 @@ import (
 // first switch, which account numbers 1, comes after it. A gate takes no document with the number of another one.
 func ControlVersion(c account.Control) int64 { return c.Version + 1 }
 
-// Control is the signed control document for a gate (DESIGN, Control): the one override the account holds for it, or
+// Control is the signed control document for a gate, see config.Control: the one override the account holds for it, or
 // none.
 func Control(a *account.Account, gate string, at time.Time) (envelope string, err error) {
 	key, err := onCurve(a, account.ControlKey)

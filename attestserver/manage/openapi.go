@@ -83,9 +83,6 @@ var codes = map[int][]string{
 // lookStatus is one that only those answer who look at a domain.
 const lookStatus = http.StatusBadGateway
 
-// readStatuses are those that an operation which changes nothing may answer.
-var readStatuses = []int{400, 401, 403, 404, 422, 429, 500, 503}
-
 // register adds an endpoint to the API, its document and the table of rights.
 func register[I, O any](a *API, api huma.API, e endpoint, handler func(context.Context, *I) (*O, error)) {
 	if a.rights[e.path] == nil {
@@ -105,8 +102,8 @@ func register[I, O any](a *API, api huma.API, e endpoint, handler func(context.C
 		}
 		responses[strconv.Itoa(status)] = r
 	}
-	if e.method == http.MethodGet {
-		for _, status := range readStatuses {
+	if e.method == http.MethodGet { // which changes nothing
+		for _, status := range []int{400, 401, 403, 404, 422, 429, 500, 503} {
 			add(status)
 		}
 	} else {

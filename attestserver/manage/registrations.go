@@ -49,7 +49,7 @@ func (a *API) addRegistration(ctx context.Context, in *addRegistration) (*answer
 		return nil, problemOf(err)
 	}
 	var made account.Registration
-	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) error {
+	acc, err := a.change(ctx, in.Conditions, func(acc *account.Account, by account.Actor, at time.Time) (err error) {
 		made, err = acc.AddRegistration(by, at, account.Registration{
 			Digest: digest, Package: in.Body.Package, Version: in.Body.Version, Library: in.Body.Library,
 		}, in.Body.Lifetime)

@@ -2,11 +2,9 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/approovgate/approovgate/attestapi"
 	"github.com/approovgate/approovgate/internal/manageclient"
@@ -54,22 +52,6 @@ func withoutServer(c *call) bool {
 		return c.text("pinType") == "local"
 	}
 	return false
-}
-
-// domainName is a domain in small letters, or an error if it cannot be one (manual, "Managing API Domains"). The
-// service judges it again: this keeps the tool from looking at what is none.
-func domainName(text string) (string, error) {
-	const longest, longestLabel = 253, 63 // RFC 1035 §2.3.4, without the dots at the ends
-	name := strings.ToLower(text)
-	odd := func(r rune) bool { return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') }
-	wrong := len(name) > longest || len(name) != len(text)
-	for label := range strings.SplitSeq(name, ".") {
-		wrong = wrong || label == "" || len(label) > longestLabel || label[0] == '-' || label[len(label)-1] == '-' || strings.ContainsFunc(label, odd)
-	}
-	if wrong {
-		return "", fmt.Errorf("%.80q is not an API domain: letters, digits, dashes and periods only, without a path or port, such as api.example.com", text)
-	}
-	return name, nil
 }
 
 // tokenFormat is the token format that the flags of -add describe, and the key.

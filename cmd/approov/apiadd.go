@@ -43,7 +43,7 @@ func (c *call) addDomain() error {
 // wantedDomain is the domain that the flags describe. kind says where its pin comes from; empty: they do not say.
 func (c *call) wantedDomain() (d attestapi.APIDomain, kind string, err error) {
 	d.Pins = []string{}
-	if d.Domain, err = domainName(c.value()); err != nil {
+	if d.Domain, err = attestapi.ParseDomainName(c.value()); err != nil {
 		return d, "", err
 	}
 	if d.Format, d.KeyID, err = c.tokenFormat(); err != nil {

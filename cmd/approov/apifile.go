@@ -129,7 +129,7 @@ func (r *domainReader) wrong(format string, args ...any) error {
 // domain reads a domain's list.
 func (r *domainReader) domain(typed string) (d attestapi.APIDomain, err error) {
 	d = attestapi.APIDomain{Format: "jws", Pins: []string{}}
-	if d.Domain, err = domainName(typed); err != nil {
+	if d.Domain, err = attestapi.ParseDomainName(typed); err != nil {
 		return d, r.wrong("%v", err)
 	}
 	if r.next() != json.Delim('[') {

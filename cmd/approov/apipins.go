@@ -144,7 +144,7 @@ func (c *call) unseen(local, remote sight) error {
 
 // showLeafPin does what the manual has in "Leaf Public Key Pin Extraction".
 func (c *call) showLeafPin() error {
-	domain, err := domainName(c.value())
+	domain, err := attestapi.ParseDomainName(c.value())
 	if err != nil {
 		return misuse{err}
 	}
@@ -169,7 +169,7 @@ func (c *call) showLeafPin() error {
 
 // showChain does what the manual has in "Intermediate Public Key Pin Extraction".
 func (c *call) showChain() error {
-	domain, err := domainName(c.value())
+	domain, err := attestapi.ParseDomainName(c.value())
 	if err != nil {
 		return misuse{err}
 	}

@@ -8,17 +8,17 @@ import (
 )
 
 // shells are those that there are completions for.
-var shells = []string{"bash", "zsh", "fish"}
+func shells() []string { return []string{"bash", "zsh", "fish"} }
 
 // completion prints what a shell completes command lines of approov by. It is made from the tables of verbs, and
 // completing asks nobody: neither this program nor a server.
 func (c *console) completion(args []string) error {
-	if len(args) != 1 || !slices.Contains(shells, args[0]) {
+	if len(args) != 1 || !slices.Contains(shells(), args[0]) {
 		given := ""
 		if len(args) > 0 {
-			given = didYouMean(args[0], shells)
+			given = didYouMean(args[0], shells())
 		}
-		return misuse{fmt.Errorf("completion: say for which shell: %s%s; for example: source <(approov completion bash)", orList(shells), given)}
+		return misuse{fmt.Errorf("completion: say for which shell: %s%s; for example: source <(approov completion bash)", orList(shells()), given)}
 	}
 	write := map[string]func(io.Writer){"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[args[0]]
 	var b strings.Builder
@@ -113,7 +113,7 @@ func local() []verb {
 func (v verb) words() []string {
 	switch v.name {
 	case "completion":
-		return shells
+		return shells()
 	case "help":
 		return verbNames(verbs())
 	}

@@ -225,12 +225,16 @@ func TestCompletionZsh(t *testing.T) {
 	}
 }
 
-// TestClosedSets holds that every value offered for a flag is one that the flag's help names.
+// TestClosedSets holds that every value offered for a flag is one that the flag's help names, and that where the help is
+// a list of them, none of it is missing.
 func TestClosedSets(t *testing.T) {
 	unused := closedSets()
 	for _, v := range verbs() {
 		for _, o := range v.allOptions() {
 			delete(unused, o.usage())
+			if lists := map[string]bool{"-type TYPE": true, "-pinMode MODE": true, "-add ALG": true}; lists[o.usage()] && !strings.Contains(o.about, orList(choices(o))) {
+				t.Errorf("%s -%s: got %q offered, want all that its help names: %s", v.name, o.name, choices(o), o.about)
+			}
 			for _, value := range choices(o) {
 				if o.value == "RULES,REJECTION,ANNOTATION" || strings.Contains(o.value, value) || strings.Contains(o.about, value) {
 					continue

@@ -34,7 +34,7 @@ func gatewayVerb() verb {
 }
 
 // modes are what a gate can be switched to.
-var modes = []string{"bypass", "log", "enforce"}
+func modes() []string { return []string{"bypass", "log", "enforce"} }
 
 // splitList splits A,B and drops nothing: an empty name is a mistake.
 func splitList(name, text string) ([]string, error) {
@@ -65,8 +65,8 @@ func (c *call) gates() ([]string, error) {
 // modeOrder is the switch that the flags describe.
 func (c *call) modeOrder() (attestapi.GatewayMode, error) {
 	order := attestapi.GatewayMode{Mode: c.value(), For: c.text("for"), Reason: c.text("reason")}
-	if order.Mode != "resume" && !slices.Contains(modes, order.Mode) {
-		return order, fmt.Errorf("-setMode must be bypass, log, enforce or resume, is %q%s", shown(order.Mode), didYouMean(order.Mode, append(modes, "resume")))
+	if order.Mode != "resume" && !slices.Contains(modes(), order.Mode) {
+		return order, fmt.Errorf("-setMode must be bypass, log, enforce or resume, is %q%s", shown(order.Mode), didYouMean(order.Mode, append(modes(), "resume")))
 	}
 	var err error
 	if order.Gates, err = c.gates(); err != nil {
@@ -87,9 +87,6 @@ func (c *call) modeOrder() (attestapi.GatewayMode, error) {
 	return order, err
 }
 
-// localTimes are the ways to write -until without a time zone.
-var localTimes = []string{"2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02T15:04:05", time.DateTime}
-
 // until is the time that -until names; zero: none.
 func (c *call) until() (time.Time, error) {
 	text := c.text("until")
@@ -99,7 +96,7 @@ func (c *call) until() (time.Time, error) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		return at, nil
 	}
-	for _, layout := range localTimes {
+	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02T15:04:05", time.DateTime} {
 		if at, err := time.ParseInLocation(layout, text, c.zone); err == nil {
 			return at, nil
 		}
@@ -119,7 +116,7 @@ func (c *call) routes() (map[string]string, error) {
 	routes := map[string]string{}
 	for _, entry := range entries {
 		at := strings.LastIndexByte(entry, '=')
-		if at < 1 || !slices.Contains(modes, entry[at+1:]) {
+		if at < 1 || !slices.Contains(modes(), entry[at+1:]) {
 			return nil, fmt.Errorf("-routes: %q must be a route's name and a mode, such as transfers=log", shown(entry))
 		}
 		if _, twice := routes[entry[:at]]; twice {

@@ -178,7 +178,7 @@ type noToken struct{ error }
 
 func (n noToken) Unwrap() error { return n.error }
 
-// negative is the outcome of a check that has been printed.
+// errNegative is the outcome of a check that failed, which has been printed.
 var errNegative = errors.New("the check failed")
 
 // version is what the Go tool has written into the program.

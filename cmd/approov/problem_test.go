@@ -32,6 +32,8 @@ func TestProblems(t *testing.T) {
 			`{"code":"unauthorized","detail":"` + invalidToken + `\nerror Forbidden while getting libraries","rid":"r-1","exit":3}`, exitToken},
 		{"a database that is away", refusal(503, "unavailable", "try later"), "approov: wrapped: try later (request r-1)\n",
 			`{"code":"unavailable","detail":"wrapped: try later","rid":"r-1","exit":4}`, exitUnreachable},
+		{"a 403 that says nothing of the token", refusal(403, "", "no"), "approov: wrapped: no (request r-1)\n",
+			`{"code":"failed","detail":"wrapped: no","rid":"r-1","exit":1}`, exitRefused},
 		{"a server without codes", refusal(500, "", "oh"), "approov: wrapped: oh (request r-1)\n",
 			`{"code":"failed","detail":"wrapped: oh","rid":"r-1","exit":1}`, exitRefused},
 		{"what could steer a terminal", errors.New("a\x1b[2Jb\u202ec\nd"), "approov: a\uFFFD[2Jb\uFFFDc\uFFFDd\n",

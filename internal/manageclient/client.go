@@ -28,7 +28,7 @@ import (
 )
 
 const (
-	// Timeout bounds one request, from the first byte of the handshake to the last of the answer.
+	// Timeout bounds one request, from the first byte of the connection to the last of the answer.
 	Timeout = 15 * time.Second
 
 	maxAnswer  = 8 << 20          // bytes of an answer
@@ -137,8 +137,8 @@ type Answer struct {
 }
 
 // Do sends a request and decodes the answer into a document, unless that is nil. A read that the server puts off, by
-// 429 or 503 with Retry-After, is tried again; a change never is. The error is a *Refusal, an *Unreachable, or the
-// context's.
+// 429 or 503, is tried again; a change never is. The error is a *Refusal, an *Unreachable, the context's, or that of a
+// body that cannot be JSON.
 func (c *Client) Do(ctx context.Context, r Request, into any) (Answer, error) {
 	if r.Method == "" {
 		r.Method = http.MethodGet
@@ -169,9 +169,9 @@ func (c *Client) once(ctx context.Context, r Request) (answer Answer, later time
 	if err != nil {
 		return Answer{}, -1, c.failed(ctx, r, err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }() // only read
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
-	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")) // empty if it is none
 	switch {
 	case err != nil:
 		return Answer{}, -1, c.failed(ctx, r, err)
