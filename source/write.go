@@ -27,10 +27,17 @@ const (
 
 // errNoFile is why a device or a pipe is not written to: it would be gone for all programs. /dev/stdout is a link into
 // /proc, behind which there may be a file.
-var errNoFile = errors.New("it is not a file, and would be replaced by one; name another")
+var (
+	errNoFile = errors.New("it is not a file, and would be replaced by one; name another")
+	errFolder = errors.New("it is a folder; name a file in it")
+)
 
 func replace(path string, text []byte) error {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+	switch info, err := os.Stat(path); {
+	case err != nil || info.Mode().IsRegular():
+	case info.IsDir():
+		return errFolder
+	default:
 		return errNoFile
 	}
 	if target, err := os.Readlink(path); err == nil && strings.HasPrefix(target, "/proc/") {

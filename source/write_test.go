@@ -142,6 +142,9 @@ func TestWriteThatFails(t *testing.T) {
 			t.Errorf("%s: got %v, then %v, want the same twice", name, err, again)
 		}
 	}
+	if err := source.Write(occupied, []byte("new")); err == nil || !strings.HasSuffix(err.Error(), "occupied cannot be written: it is a folder; name a file in it") {
+		t.Errorf("got error %v, want one that says what to do", err)
+	}
 	if after := listing(t, folder); after != before {
 		t.Errorf("got %s left in the folder, want %s", after, before)
 	}

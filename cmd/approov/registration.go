@@ -132,7 +132,7 @@ func (c *call) removeMatching() error {
 		return misuse{errors.New("-removeMatching must be a package name and an age, such as com.example.app,30d")}
 	}
 	r := manageclient.Request{Method: http.MethodDelete, Path: attestapi.PathRegistrations, DryRun: true,
-		Query: url.Values{"package": {c.value()[:at]}, "older_than": {c.value()[at+1:]}}}
+		Query: url.Values{"package": {c.value()[:at]}, "older_than": {strings.TrimSpace(c.value()[at+1:])}}}
 	var matched attestapi.Registrations
 	answer, err := c.ask(r, &matched)
 	if err != nil {

@@ -105,7 +105,7 @@ func (c *call) longLivedToken() error {
 	}
 	var issued attestapi.IssuedToken
 	answer, err := c.change(manageclient.Request{Method: http.MethodPost, Path: attestapi.PathLongLivedToken,
-		Body: attestapi.LongLivedToken{Name: c.value()[:at], Lifetime: c.value()[at+1:]}}, &issued)
+		Body: attestapi.LongLivedToken{Name: c.value()[:at], Lifetime: strings.TrimSpace(c.value()[at+1:])}}, &issued)
 	if err != nil || c.has("json") {
 		return c.finish(answer, err)
 	}

@@ -28,8 +28,11 @@ const (
 	toldFile   = "pins-told.json" // what the webhook was told
 )
 
-// open opens the database that the flags name. With create, a sealing key that is missing is made.
+// open opens the database that the flags name. With create, a database and a sealing key that are missing are made.
 func (o options) open(ctx context.Context, create bool, c *console) (store.Store, error) {
+	if !create && o.db == "" && !sqlite.Exists(o.data) {
+		return nil, fmt.Errorf("--data: there is no database in %s; name the folder that attestserver serves from", o.data)
+	}
 	if err := os.MkdirAll(o.data, 0o700); err != nil {
 		return nil, err
 	}

@@ -2,9 +2,18 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 )
+
+// Exists reports whether a folder holds a database, or one that cannot be looked at. Open makes one that is missing.
+func Exists(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, accountsFile))
+	return !errors.Is(err, fs.ErrNotExist)
+}
 
 // Backup writes all accounts and their audit logs, as they are at one moment, into a database file that is not there
 // yet, readable by its owner alone; servers go on meanwhile. To use it, put it into an empty folder as accounts.db.
