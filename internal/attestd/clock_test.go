@@ -17,6 +17,7 @@ import (
 // once, those who fail are explained, and domains are looked at by the new clock; nonces from before the step are good
 // no more; and the account, the management tokens and the registrations are what they were.
 func TestStepsOfTheWallClock(t *testing.T) {
+	t.Parallel()
 	clock := filepath.Join(t.TempDir(), "clock")
 	set := func(text string) {
 		t.Helper()
