@@ -181,7 +181,7 @@ func (w *Watcher) begin(now time.Time) (chosen []*watched) {
 		switch {
 		case x.looking:
 			under[x.account]++
-		case !x.due.After(now):
+		case !x.due.After(now), x.due.Sub(now) > 2*w.o.Every: // the clock was set back
 			due = append(due, x)
 		}
 	}

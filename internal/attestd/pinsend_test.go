@@ -133,6 +133,7 @@ const wrong = "api.example.com expiring mismatched, api.example.com problem mism
 
 // R209: what is being told and what waits when the service is asked to end is told before it ends.
 func TestMessagesThatWaitAtTheEnd(t *testing.T) {
+	t.Parallel()
 	hold := make(chan struct{})
 	server, h := startAPI(t, "api.example.com"), startHook(t, hold)
 	w := startWatched(t, server, t.TempDir(), h)
@@ -166,6 +167,7 @@ func TestMessagesThatWaitAtTheEnd(t *testing.T) {
 // R209: after a start the receiver is told what it has not been told: nothing of what it knows, so that a service that
 // is started again and again tells no more than one that runs; what was lost; and that a problem is over.
 func TestMessagesAfterARestart(t *testing.T) {
+	t.Parallel()
 	server, h, data := startAPI(t, "api.example.com"), startHook(t, nil), t.TempDir()
 	pin := server.renew()
 	h.answers(http.StatusNotFound)

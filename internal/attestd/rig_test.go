@@ -72,8 +72,14 @@ func startService(t testing.TB, data string, flags ...string) *service {
 
 func launch(t testing.TB, data string, flags ...string) (*service, error) {
 	t.Helper()
-	args := append([]string{roleService, "run", "--data", data, "--listen", "127.0.0.1:0", "--pin-check", "0"}, flags...) // tests look at nobody's servers
-	command := exec.Command(os.Args[0], args...)
+	return launchAs(t, exec.Command(os.Args[0], roleService), data, flags...)
+}
+
+// launchAs launches the service as a command with more arguments.
+func launchAs(t testing.TB, command *exec.Cmd, data string, flags ...string) (*service, error) {
+	t.Helper()
+	command.Args = append(command.Args, "run", "--data", data, "--listen", "127.0.0.1:0", "--pin-check", "0") // tests look at nobody's servers
+	command.Args = append(command.Args, flags...)
 	s := &service{data: data, client: &http.Client{Timeout: patience}, log: &lockedBuffer{}, ended: make(chan struct{})}
 	command.Stderr = s.log
 	out, err := command.StdoutPipe()
@@ -183,7 +189,7 @@ func program(t testing.TB, name string) string {
 		if built.dir, built.err = os.MkdirTemp("", "approovgate-attestd-"); built.err != nil {
 			return
 		}
-		build := exec.Command("go", "build", "-tags", "approovgate_testclock", "-o", built.dir+"/", "../../cmd/approov", "../../cmd/approovgate")
+		build := exec.Command("go", "build", "-tags", "approovgate_testclock", "-o", built.dir+"/", "../../cmd/approov", "../../cmd/approovgate", "../../cmd/attestserver")
 		var out []byte
 		if out, built.err = build.CombinedOutput(); built.err != nil {
 			built.err = fmt.Errorf("%w: %s", built.err, out)

@@ -22,6 +22,7 @@ import (
 	"github.com/approovgate/approovgate/attestserver/store"
 	"github.com/approovgate/approovgate/internal/host"
 	"github.com/approovgate/approovgate/internal/sdnotify"
+	"github.com/approovgate/approovgate/internal/testclock"
 )
 
 // garbage is how much may be allocated before memory is looked through, in percent of what is in use. That is little,
@@ -32,6 +33,7 @@ const garbage = 400
 type service struct {
 	o        options
 	c        *console
+	now      func() time.Time
 	store    store.Store
 	server   *attestserver.Server
 	registry *prometheus.Registry
@@ -44,13 +46,14 @@ type service struct {
 
 // serve is the command run.
 func serve(ctx context.Context, o options, c *console) (err error) {
-	s := &service{o: o, c: c, registry: prometheus.NewRegistry()}
+	s := &service{o: o, c: c, now: testclock.Clock(), registry: prometheus.NewRegistry()}
 	if err := s.listen(ctx); err != nil {
 		return err
 	}
 	if s.looker, err = o.pins.looker(); err != nil {
 		return err
 	}
+	s.looker.Now = s.now
 	hook, err := o.pins.hook(s.looker.Roots, c.log)
 	if err != nil {
 		return err
@@ -67,13 +70,14 @@ func serve(ctx context.Context, o options, c *console) (err error) {
 	}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if s.server, err = attestserver.New(attestserver.Options{
-		Store: s.store, Now: time.Now, Rand: rand.Reader, Log: c.log, Metrics: s.registry, TrustedProxies: o.proxies, Version: host.Version(),
+		Store: s.store, Now: s.now, Rand: rand.Reader, Log: c.log, Metrics: s.registry, TrustedProxies: o.proxies, Version: host.Version(),
 	}); err != nil {
 		return err
 	}
 	if o.pins.every > 0 {
 		if s.watcher, err = pinwatch.New(pinwatch.Options{
-			Accounts: s.server.Accounts, Look: s.looker.Chain, Every: o.pins.every, Webhook: hook, Told: filepath.Join(o.data, toldFile), Log: c.log, Metrics: s.registry,
+			Accounts: s.server.Accounts, Look: s.looker.Chain, Every: o.pins.every, Webhook: hook, Told: filepath.Join(o.data, toldFile), Now: s.now,
+			Log: c.log, Metrics: s.registry,
 		}); err != nil {
 			return err
 		}
@@ -83,7 +87,7 @@ func serve(ctx context.Context, o options, c *console) (err error) {
 
 // listen opens all addresses first: one that is taken is found out before anything is changed.
 func (s *service) listen(ctx context.Context) error {
-	secure, err := s.o.secure(time.Now, s.c.log)
+	secure, err := s.o.secure(s.now, s.c.log)
 	if err != nil {
 		return err
 	}
@@ -163,7 +167,7 @@ func (s *service) handler() http.Handler {
 // management is the management API.
 func (s *service) management() http.Handler {
 	o := manage.Options{
-		Store: s.store, Accounts: s.server, Refresh: s.server.Refresh, Keep: s.server.KeepFailures, Now: time.Now, Rand: rand.Reader, Log: s.c.log,
+		Store: s.store, Accounts: s.server, Refresh: s.server.Refresh, Keep: s.server.KeepFailures, Now: s.now, Rand: rand.Reader, Log: s.c.log,
 		Version: host.Version(), Address: s.server.ClientAddress, Served: s.looker.Served,
 	}
 	if s.watcher != nil {
