@@ -2,6 +2,7 @@
 
 GO          ?= go
 FUZZTIME    ?= 30s
+TESTTIME    ?= 30m
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 # No C compiler is needed; the race detector alone asks for one.
@@ -16,10 +17,10 @@ build: ## build the sidecar into ./approovgate
 	$(GO) build -o approovgate ./cmd/approovgate
 
 test: ## run all tests, compiled and interpreted
-	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -v internal/reliability)
-	$(GO) test -count=1 $(TESTFLAGS) ./internal/reliability   # after the others: it takes times of a whole machine
-	cd deploy/kubernetes/check && $(GO) test -count=1 $(TESTFLAGS) ./...
-	cd internal/yaegitest && $(GO) test -count=1 $(TESTFLAGS) ./...   # its inputs lie outside the module, which the test cache does not see
+	$(GO) test -timeout $(TESTTIME) $(TESTFLAGS) $$($(GO) list ./... | grep -v internal/reliability)
+	$(GO) test -count=1 -timeout $(TESTTIME) $(TESTFLAGS) ./internal/reliability   # after the others: it takes times of a whole machine
+	cd deploy/kubernetes/check && $(GO) test -count=1 -timeout $(TESTTIME) $(TESTFLAGS) ./...
+	cd internal/yaegitest && $(GO) test -count=1 -timeout $(TESTTIME) $(TESTFLAGS) ./...   # its inputs lie outside the module, which the test cache does not see
 
 lint: ## check format, vet and staticcheck
 	@test -z "$$(gofmt -l . | tee -a /dev/stderr)"

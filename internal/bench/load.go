@@ -16,7 +16,7 @@ import (
 const (
 	connections  = 64                     // of eager clients, and of users
 	ramp         = 200 * time.Millisecond // before a window counts: connections are made, pools fill
-	slack        = 10 * time.Second       // after a window, for the last answers
+	slack        = 30 * time.Second       // after a window, for the last answers: a machine that does other things may be far behind
 	maxMessage   = 8 << 10                // bytes of a request or response, head and body
 	upstreamBody = 256                    // bytes of the upstream's answer
 )

@@ -134,7 +134,7 @@ func TestAnswersThatAreNotAsTheyShouldBeFailTheRun(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				w.Address, w.PID, w.Length = server.Listener.Addr().String(), os.Getpid(), 50*time.Millisecond
+				w.Address, w.PID, w.Length = server.Listener.Addr().String(), os.Getpid(), 300*time.Millisecond
 				r, err := o.serveWindow(t.Context(), w)
 				if err != nil {
 					t.Fatal(err)

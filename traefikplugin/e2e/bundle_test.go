@@ -122,16 +122,16 @@ func contains(t *testing.T, what, text string, wanted ...string) {
 	}
 }
 
-// until polls a condition for at most a minute.
+// until polls a condition for at most three minutes: Traefik interprets the plugin anew for each configuration.
 func until(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	patience, again := time.NewTimer(time.Minute), time.NewTicker(10*time.Millisecond)
+	patience, again := time.NewTimer(3*time.Minute), time.NewTicker(10*time.Millisecond)
 	defer patience.Stop()
 	defer again.Stop()
 	for !is() {
 		select {
 		case <-patience.C:
-			t.Fatalf("waited a minute for %s", what)
+			t.Fatalf("waited three minutes for %s", what)
 		case <-again.C:
 		}
 	}
