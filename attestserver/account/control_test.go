@@ -78,6 +78,18 @@ func TestControl(t *testing.T) {
 }
 
 // R190: the whole table, each operation for each role. d, a and g stand for the roles that may.
+// Gates that are told the same do not share it.
+func TestGatesHaveRoutesOfTheirOwn(t *testing.T) {
+	a, admin, _ := fresh(t)
+	if err := a.SetControl(admin, noon, []string{"a", "b"}, account.Override{Routes: map[string]string{"r": "log"}}); err != nil {
+		t.Fatal(err)
+	}
+	a.Controls[0].Routes["r"] = "bypass"
+	if got := a.Controls[1].Routes["r"]; got != "log" {
+		t.Errorf("got %q for one gate after another was changed, want log", got)
+	}
+}
+
 func TestRights(t *testing.T) {
 	want := map[account.Operation]string{
 		account.OpAccountRead: "da", account.OpDomainList: "da", account.OpDomainAdd: "da", account.OpDomainChange: "a", account.OpDomainRemove: "a",

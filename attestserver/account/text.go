@@ -11,7 +11,7 @@ import (
 // checkText refuses what would not stand on a line of its own in a list or log: more bytes than limit, control
 // characters, characters that cannot be seen, space at the ends, and what is no UTF-8.
 func checkText(field, text string, limit int) error {
-	if len(text) > limit || !utf8.ValidString(text) || strings.TrimSpace(text) != text || strings.ContainsFunc(text, func(r rune) bool { return r != ' ' && !unicode.IsGraphic(r) }) {
+	if len(text) > limit || !utf8.ValidString(text) || strings.TrimSpace(text) != text || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) }) {
 		return refuse(attestapi.CodeInvalid, "%s: %.80q must be one line of at most %d bytes, of visible characters, without a space at its ends", field, text, limit)
 	}
 	return nil

@@ -33,9 +33,6 @@ func (a *Account) AddToken(by Actor, at time.Time, random io.Reader, n NewToken)
 			return unchanged, err
 		}
 		row = ManagementToken{Email: n.Email, Name: n.Name, Role: n.Role, Issued: second(at), Expires: second(at.Add(length))}
-		if !row.Expires.After(at) { // less than a second, which the token's exp does not hold
-			row.Expires = secondUp(at.Add(length))
-		}
 		if row.Expires.After(by.Expires) {
 			return unchanged, refuse(attestapi.CodeInvalid, "lifetime: the token would expire at %s, later than your own, which expires at %s; choose a shorter one",
 				row.Expires.Format(time.RFC3339), by.Expires.UTC().Format(time.RFC3339))

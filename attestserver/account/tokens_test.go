@@ -107,6 +107,16 @@ func TestManagementTokensHaveIDsOfTheirOwn(t *testing.T) {
 	}
 }
 
+// The shortest lifetime, from the middle of a second: exp holds whole ones.
+func TestAManagementTokenForASecond(t *testing.T) {
+	a, admin, _ := fresh(t)
+	at := noon.Add(999 * time.Millisecond)
+	row, _, err := a.AddToken(admin, at, nil, account.NewToken{Name: "short", Role: account.Dev, Lifetime: "1s"})
+	if want := noon.Add(time.Second); err != nil || !row.Expires.Equal(want) || !row.Expires.After(at) {
+		t.Errorf("got expiry %v, %v, want %v", row.Expires, err, want)
+	}
+}
+
 func TestManagementTokensAreBounded(t *testing.T) {
 	a, admin, _ := fresh(t)
 	for i := 2; i < account.MaxTokens; i++ {

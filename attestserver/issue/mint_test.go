@@ -60,6 +60,21 @@ func TestGoodAndDecoyTokensLookTheSame(t *testing.T) {
 	}
 }
 
+// Each JWE has a content key of its own, so that no two domains can tell that a device is the same by equal texts.
+func TestEncryptedTokensAreNotShared(t *testing.T) {
+	a := testAccount(t)
+	a.Domains = []account.Domain{{Name: "a.example.com", Format: account.JWE}, {Name: "b.example.com", Format: account.JWE},
+		{Name: "c.example.com", Format: account.JWS}, {Name: "d.example.com", Format: account.JWS}}
+	issuer, err := issue.NewIssuer(a, start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := issuer.All(`{"exp":1}`, true)
+	if err != nil || all["a.example.com"] == all["b.example.com"] || all["c.example.com"] != all["d.example.com"] {
+		t.Errorf("got %v, %v, want encrypted tokens that differ, and signed ones that are shared", all, err)
+	}
+}
+
 func TestTokensAreWhatPackageMintMakes(t *testing.T) {
 	a := testAccount(t)
 	for _, row := range []struct {
