@@ -2,10 +2,13 @@
 // schemes (Android Open Source Project, "APK Signature Scheme v2", "v3", "v3.1"; JAR File Specification for v1).
 //
 // It owns what a package means. It does not own the formats below it, see zipfile and axml, and does not decide what
-// may be registered: what a device would not install is told as a warning, for whoever registers it to judge. It is no
-// replacement for apksigner: of v1 it checks that the certificate signed the list of files, not each file.
+// may be registered: what a device would not install is told as a warning, for whoever registers it to judge.
 //
-// Start reading at ReadManifest, then ReadSignatures.
+// It judges as Android 7 and later do, and apksigner with --min-sdk-version 24: v1 counts if there is neither v2 nor v3.
+// Then each file is compared with what was signed. What Android and apksigner differ in is taken if both take it. Not
+// checked, and said to be so, are signatures by DSA and digests of fs-verity.
+//
+// Start reading at ReadManifest, then ReadSignatures; of v1 at jar.
 package apk
 
 import (
