@@ -14,6 +14,7 @@ package apk
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/approovgate/approovgate/measure/axml"
 	"github.com/approovgate/approovgate/measure/zipfile"
@@ -70,6 +71,11 @@ func ReadManifest(a *zipfile.Archive) (Manifest, error) {
 
 // readWhole reads a file of an archive that is not larger than a limit.
 func readWhole(a *zipfile.Archive, name string, limit int64) ([]byte, error) {
+	return readInto(nil, a, name, limit)
+}
+
+// readInto does so into a buffer, if there is room for it.
+func readInto(buffer []byte, a *zipfile.Archive, name string, limit int64) ([]byte, error) {
 	f, found := a.Find(name)
 	if !found {
 		return nil, fmt.Errorf("there is no %s in it", name)
@@ -82,7 +88,7 @@ func readWhole(a *zipfile.Archive, name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = r.Close() }() // only read
-	content := make([]byte, f.Size)
+	content := slices.Grow(buffer[:0], int(f.Size))[:f.Size]
 	if _, err := io.ReadFull(r, content); err != nil {
 		return nil, err
 	}

@@ -29,7 +29,8 @@ type jar struct {
 	found    map[string]bool // which of schemes v2 and v3 were found
 	manifest []byte
 	head     int // bytes of the manifest that are not of files
-	files    map[string]*listed
+	files    map[*zipfile.File]*listed
+	list     []byte // room for that of a signature
 	signers  []jarSigner
 	ignored  []string // signatures that do not count, and why: Android and apksigner go on without them
 	faults   []string // what neither Android nor apksigner takes
@@ -37,9 +38,9 @@ type jar struct {
 
 // listed is what the lists say of a file.
 type listed struct {
-	from, to int        // its section in the manifest
-	digest   listDigest // of the file
-	signers  uint16     // a bit for each whose list it is in
+	fileCheck        // by the manifest
+	from, to  int    // its section in the manifest
+	signers   uint16 // a bit for each whose list it is in
 }
 
 // jarSigner is a signer whose list is one of this package.
@@ -52,20 +53,25 @@ type jarSigner struct {
 // readV1 reads the signatures of scheme v1. If there are others Android 7 and later goes by those: only the signers of v1
 // are told then, and what is wrong with them, but files are not compared with the list.
 func (s *Signatures) readV1(a *zipfile.Archive, found map[string]bool) {
-	j := &jar{archive: a, found: found, files: map[string]*listed{}}
+	j := &jar{archive: a, found: found, files: map[*zipfile.File]*listed{}}
 	blocks := j.blocks()
 	if len(blocks) == 0 {
 		return
 	}
 	j.read(blocks)
 	consequence := "Android would not install it"
-	if len(found) > 0 {
+	switch {
+	case len(found) > 0 && len(j.faults) == 0 && !j.coversAny():
+		return // it is not signed by v1: what is there came with a library
+	case found[SchemeV2]:
 		consequence = "Android before 7 would not install it"
+	case len(found) > 0:
+		consequence = "Android before 9 would not install it"
 	}
 	if len(j.signers) == 0 && len(j.faults) == 0 {
 		j.faults = j.ignored
 	}
-	used, checks := j.cover(len(found) == 0)
+	used := j.cover(len(found) == 0)
 	for i, one := range j.signers {
 		if used&(1<<i) == 0 {
 			continue
@@ -84,7 +90,9 @@ func (s *Signatures) readV1(a *zipfile.Archive, found map[string]bool) {
 	if more := len(j.faults) - maxFaults; more > 0 {
 		s.warn("%d more files or signatures are not as v1 has them", more)
 	}
-	s.files = checks
+	if len(j.faults) == 0 && len(found) == 0 {
+		s.files = j.files
+	}
 }
 
 // maxFaults is how many faults of one kind are told.
@@ -94,16 +102,16 @@ func (j *jar) fault(format string, arguments ...any) {
 	j.faults = append(j.faults, fmt.Sprintf(format, arguments...))
 }
 
-// blocks are the names of the files that sign, of those whose list is there. A file beside them whose name is the same but
-// for capitals is what Android may take in their place.
+// blocks are the names of the files that sign. A file beside one whose name is the same but for capitals is what Android
+// may take in its place.
 func (j *jar) blocks() []string {
 	var all []string
 	folded := map[string]string{}
 	for _, f := range j.archive.Files() {
-		upper := strings.ToUpper(f.Name)
 		if !strings.HasPrefix(f.Name, jarFolder) {
 			continue
 		}
+		upper := strings.ToUpper(f.Name)
 		extension := path.Ext(upper)
 		block := extension == ".RSA" || extension == ".DSA" || extension == ".EC"
 		if !block && extension != ".SF" && upper != jarManifest {
@@ -123,6 +131,9 @@ func (j *jar) blocks() []string {
 // read reads the list of files, and each signature.
 func (j *jar) read(blocks []string) {
 	var err error
+	if _, there := j.archive.Find(jarManifest); !there && len(j.found) > 0 {
+		return
+	}
 	if j.manifest, err = readWhole(j.archive, jarManifest, maxJarList); err != nil {
 		j.fault("its v1 signature has no list of files: %v", err)
 		return
@@ -175,13 +186,14 @@ func (j *jar) readManifest() error {
 		if err != nil {
 			return err
 		}
-		if _, twice := j.files[name]; twice {
-			return fmt.Errorf("it lists %.200q twice", name)
-		}
-		if _, found := j.archive.Find(name); !found || strings.HasSuffix(name, "/") {
+		f, found := j.archive.Find(name)
+		if !found || strings.HasSuffix(name, "/") {
 			return fmt.Errorf("it lists %.200q, which is no file of the package", name)
 		}
-		j.files[name] = &listed{from: s.from, to: s.to, digest: s.digest("-Digest")}
+		if _, twice := j.files[f]; twice {
+			return fmt.Errorf("it lists %.200q twice", name)
+		}
+		j.files[f] = &listed{from: s.from, to: s.to, fileCheck: newFileCheck(s.digest("-Digest"), f.Size)}
 		return nil
 	})
 }
@@ -192,10 +204,11 @@ func (j *jar) readSigner(name, list string) (jarSigner, error) {
 	if err != nil {
 		return jarSigner{}, err
 	}
-	content, err := readWhole(j.archive, list, maxJarList)
+	content, err := readInto(j.list, j.archive, list, maxJarList)
 	if err != nil {
 		return jarSigner{}, err
 	}
+	j.list = content
 	p, err := readPKCS7(block)
 	if err != nil {
 		return jarSigner{}, err

@@ -80,6 +80,40 @@ func TestV1IsOverEachFile(t *testing.T) {
 	}
 }
 
+// TestV1BesideOthers wants v1 to be told of only if it is there, and what is wrong with it to be of old devices alone.
+func TestV1BesideOthers(t *testing.T) {
+	key, library := apktest.NewKey("Shop", apktest.ECDSA256), apktest.NewKey("Library", apktest.RSA256)
+	keys := []*apktest.Key{key}
+	list := "Signature-Version: 1.0\r\n\r\nName: org/library/Class.class\r\nSHA-256-Digest: AAAA\r\n\r\n"
+	packed := func(files []apktest.File) []apktest.File {
+		return append(files, apktest.File{Name: "META-INF/LIBRARY.SF", Content: list}, apktest.File{Name: "META-INF/LIBRARY.RSA", Content: string(library.PKCS7([]byte(list), nil))})
+	}
+	manifest := func(files []apktest.File) []apktest.File {
+		return append(packed(files), apktest.File{Name: "META-INF/MANIFEST.MF", Content: "Manifest-Version: 1.0\r\n\r\n"})
+	}
+	broken := func(files []apktest.File) []apktest.File {
+		files[len(files)-1].Content = string(library.PKCS7([]byte("another list"), nil))
+		return files
+	}
+	for _, row := range []struct {
+		name string
+		app  apktest.App
+		want string
+	}{
+		{"what a library was signed with, and no list of files", apktest.App{V2: keys, Added: packed}, ""},
+		{"what a library was signed with, and its list of files", apktest.App{V2: keys, Added: manifest}, ""},
+		{"v1 as well, and what a library was signed with", apktest.App{V1: keys, V2: keys, Added: packed}, ""},
+		{"a v1 signature of another list, beside v2", apktest.App{V1: keys, V2: keys, Added: broken}, "it does not verify: Android before 7 would not install it"},
+		{"a v1 signature of another list, beside v3", apktest.App{V1: keys, V3: keys, Added: broken}, "it does not verify: Android before 9 would not install it"},
+	} {
+		row.app.Manifest = shop
+		signers, warnings := signatures(t, row.app.Make(), 1000)
+		if got := strings.Join(warnings, "; "); strings.Contains(signers, "Library") || !strings.Contains(got, row.want) || row.want == "" && got != "" {
+			t.Errorf("%s: got %s, %s, want %s", row.name, signers, got, row.want)
+		}
+	}
+}
+
 // TestV1Lists signs lists that are otherwise than usual. What Android and apksigner take is taken; what one of them
 // takes alone is not.
 func TestV1Lists(t *testing.T) {

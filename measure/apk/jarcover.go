@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"github.com/approovgate/approovgate/measure/zipfile"
 )
 
 // errIgnored is of a signature that does not count, such as that of a library that was packed into the app with it.
@@ -28,7 +26,8 @@ func (j *jar) readSignatureFile(content []byte, bit uint16) error {
 		if err != nil {
 			return err
 		}
-		l, known := j.files[name]
+		f, _ := j.archive.Find(name)
+		l, known := j.files[f]
 		switch {
 		case !known && head.whole:
 			return nil
@@ -100,23 +99,37 @@ func (j *jar) sectionOf(l *listed, signtool bool) []byte {
 	return content
 }
 
+// coversAny says whether any file is in a list that is signed.
+func (j *jar) coversAny() bool {
+	for _, l := range j.files {
+		if l.signers != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // streamed is the flag of a file whose sizes stand after it (APPNOTE.TXT 4.4.4).
 const streamed = 1 << 3
 
-// cover says which signers cover the files: all the same ones. If files are compared, it returns what they must be.
-func (j *jar) cover(compare bool) (uint16, map[*zipfile.File]*fileCheck) {
+// protected says whether v1 covers files of a name: as Android, though the JAR File Specification wants more.
+func protected(name string) bool {
+	return !strings.HasPrefix(name, jarFolder) && !strings.HasSuffix(name, "/")
+}
+
+// cover says which signers cover the files: all the same ones. If files are to be compared, their sizes must be certain.
+func (j *jar) cover(compare bool) uint16 {
 	if len(j.faults) > 0 {
-		return 0, nil
+		return 0
 	}
 	var used uint16
-	checks := map[*zipfile.File]*fileCheck{}
 	for _, f := range j.archive.Files() {
-		if strings.HasPrefix(f.Name, jarFolder) || strings.HasSuffix(f.Name, "/") {
-			continue // as Android, though the JAR File Specification wants more
+		if !protected(f.Name) {
+			continue
 		}
-		l, known := j.files[f.Name]
+		l, known := j.files[f]
 		switch {
-		case !known || l.digest.hash == 0:
+		case !known || l.want.hash == 0:
 			j.fault("its file %.200q is not in %s, which lists what v1 signs, or without a digest", f.Name, jarManifest)
 		case l.signers == 0:
 			j.fault("its file %.200q is in no list that is signed by v1", f.Name)
@@ -126,11 +139,7 @@ func (j *jar) cover(compare bool) (uint16, map[*zipfile.File]*fileCheck) {
 			j.fault("its file %.200q is signed by other signers of v1 than the files before it", f.Name)
 		default:
 			used = l.signers
-			checks[f] = newFileCheck(l.digest, f.Size)
 		}
 	}
-	if len(j.faults) > 0 || !compare {
-		return used, nil
-	}
-	return used, checks
+	return used
 }

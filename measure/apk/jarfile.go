@@ -17,8 +17,8 @@ type fileCheck struct {
 	same bool
 }
 
-func newFileCheck(want listDigest, size int64) *fileCheck {
-	return &fileCheck{want: want, left: size, same: size == 0 && want.of(nil)}
+func newFileCheck(want listDigest, size int64) fileCheck {
+	return fileCheck{want: want, left: size, same: size == 0 && want.of(nil)}
 }
 
 // Write takes the next bytes of the file.
@@ -40,10 +40,19 @@ func (c *fileCheck) Write(p []byte) (int, error) {
 // Content takes a file's bytes, unpacked, in order, if what was signed is each file: by scheme v1 alone. Else it is nil.
 // Several files may be written by several goroutines at once.
 func (s *Signatures) Content(f *zipfile.File) io.Writer {
-	if check, found := s.files[f]; found {
+	if check := s.checked(f); check != nil {
 		return check
 	}
 	return nil
+}
+
+// checked is what compares a file with what was signed; nil: nothing does.
+func (s *Signatures) checked(f *zipfile.File) *fileCheck {
+	l, found := s.files[f]
+	if !found || !protected(f.Name) {
+		return nil
+	}
+	return &l.fileCheck
 }
 
 // checkFiles says which files are not what was signed.
@@ -51,9 +60,9 @@ func (s *Signatures) checkFiles() []string {
 	var warnings []string
 	more := 0
 	for _, f := range s.archive.Files() {
-		check, found := s.files[f]
+		check := s.checked(f)
 		switch {
-		case !found || check.same:
+		case check == nil || check.same:
 		case len(warnings) == maxFaults:
 			more++
 		case check.left > 0:

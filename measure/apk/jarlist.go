@@ -32,7 +32,8 @@ type section struct {
 type list struct {
 	content []byte
 	at      int
-	line    int // its number, for errors
+	line    int      // its number, for errors
+	headers []header // of the last section: its room is used again
 }
 
 var errNoList = errors.New("it is empty")
@@ -57,9 +58,10 @@ func sections(content []byte, each func(section) error) error {
 	}
 }
 
-// section reads the next one; at the end of the list it has no headers.
+// section reads the next one, which holds until the one after it is read; at the end of the list it has no headers.
 func (l *list) section() (section, error) {
-	s := section{}
+	s := section{headers: l.headers[:0]}
+	defer func() { l.headers = s.headers }()
 	for {
 		from := l.at
 		line, err := l.next()

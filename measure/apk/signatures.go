@@ -44,7 +44,7 @@ type Signatures struct {
 	contents *contents
 	expected []expected
 	archive  *zipfile.Archive
-	files    map[*zipfile.File]*fileCheck // of those that are to be compared with what was signed
+	files    map[*zipfile.File]*listed // those that are compared with what was signed
 }
 
 // expected is a digest over the contents that a signer signed.
