@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"strings"
 )
 
 // App is an Android package to be made.
@@ -23,6 +24,12 @@ type App struct {
 	V1       []*Key // who signs, in each way
 	V2, V3   []*Key
 	V31      []*Key
+	Lineage  []*Key // the keys that the signer of v3 had before, the first one first, and its own
+	Forged   bool   // the last key itself signed that it follows the others
+	// Listed changes a list of v1, MANIFEST.MF or CERT0.SF, before it is signed; nil: none.
+	Listed func(name, list string) string
+	// Added changes the files after they were signed by v1, and before they are by the others; nil: none.
+	Added func(files []File) []File
 	// Signed changes the bytes of a signed package; nil: none.
 	Signed func(apk []byte) []byte
 }
@@ -41,14 +48,28 @@ func (a App) Make() []byte {
 	}
 	files = append(files, a.Files...)
 	for i, key := range a.V1 {
-		files = append(files, key.jarFiles(files, fmt.Sprintf("CERT%d", i), len(a.V2)+len(a.V3) > 0)...)
+		files = append(files, key.jarFiles(files, fmt.Sprintf("CERT%d", i), a.later(), a.Listed)...)
+	}
+	if a.Added != nil {
+		files = a.Added(files)
 	}
 	apk := Zip(files)
-	apk = sign(apk, a.V2, a.V3, a.V31)
+	apk = sign(apk, a.V2, a.V3, a.V31, a.lineage())
 	if a.Signed != nil {
 		apk = a.Signed(apk)
 	}
 	return apk
+}
+
+// later are the schemes after v1 that the package is signed by too, as lists of v1 say it.
+func (a App) later() string {
+	var all []string
+	for i, keys := range [][]*Key{a.V2, a.V3} {
+		if len(keys) > 0 {
+			all = append(all, fmt.Sprint(i+2))
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // Zip makes an archive.
@@ -69,6 +90,16 @@ func Zip(files []File) []byte {
 	}
 	check(w.Close())
 	return b.Bytes()
+}
+
+// Unzip is what is in an archive: of a package all but the signing block.
+func Unzip(archive []byte) []File {
+	var all []File
+	for _, f := range must(zip.NewReader(bytes.NewReader(archive), int64(len(archive)))).File {
+		content := must(f.Open())
+		all = append(all, File{Name: f.Name, Content: string(must(io.ReadAll(content))), Stored: f.Method == zip.Store})
+	}
+	return all
 }
 
 func must[T any](v T, err error) T {

@@ -35,32 +35,55 @@ type issuerAndSerial struct {
 	Serial *big.Int
 }
 
+// SignV1 signs files by scheme v1: what it returns belongs beside them.
+func (k *Key) SignV1(files []File) []File { return k.jarFiles(files, "CERT0", "", nil) }
+
 // jarFiles are the files of a signature of scheme v1 (JAR File Specification, "Signed JAR File").
-func (k *Key) jarFiles(files []File, name string, others bool) []File {
-	var manifest strings.Builder
-	manifest.WriteString("Manifest-Version: 1.0\r\n\r\n")
+func (k *Key) jarFiles(files []File, name, later string, listed func(name, list string) string) []File {
+	if listed == nil {
+		listed = func(_, list string) string { return list }
+	}
+	sum := func(content string) string {
+		digest := sha256.Sum256([]byte(content))
+		return base64.StdEncoding.EncodeToString(digest[:])
+	}
+	var manifest, signature strings.Builder
+	const head = "Manifest-Version: 1.0\r\n\r\n"
+	manifest.WriteString(head)
 	for _, f := range files {
 		if strings.HasPrefix(f.Name, "META-INF/") {
 			continue
 		}
-		sum := sha256.Sum256([]byte(f.Content))
-		fmt.Fprintf(&manifest, "Name: %s\r\nSHA-256-Digest: %s\r\n\r\n", f.Name, base64.StdEncoding.EncodeToString(sum[:]))
+		from := manifest.Len()
+		fmt.Fprintf(&manifest, "%sSHA-256-Digest: %s\r\n\r\n", lines("Name: "+f.Name), sum(f.Content))
+		fmt.Fprintf(&signature, "%sSHA-256-Digest: %s\r\n\r\n", lines("Name: "+f.Name), sum(manifest.String()[from:]))
 	}
 	stripped := ""
-	if others {
-		stripped = "X-Android-APK-Signed: 2, 3\r\n"
+	if later != "" {
+		stripped = "X-Android-APK-Signed: " + later + "\r\n"
 	}
-	sum := sha256.Sum256([]byte(manifest.String()))
-	signature := fmt.Sprintf("Signature-Version: 1.0\r\n%sSHA-256-Digest-Manifest: %s\r\n\r\n", stripped, base64.StdEncoding.EncodeToString(sum[:]))
-	all := []File{{Name: "META-INF/" + name + ".SF", Content: signature}}
+	list := listed("MANIFEST.MF", manifest.String())
+	signed := listed(name+".SF", fmt.Sprintf("Signature-Version: 1.0\r\n%sSHA-256-Digest-Manifest: %s\r\nSHA-256-Digest-Manifest-Main-Attributes: %s\r\n\r\n%s",
+		stripped, sum(list), sum(head), signature.String()))
+	all := []File{{Name: "META-INF/" + name + ".SF", Content: signed}}
 	if name == "CERT0" {
-		all = append([]File{{Name: "META-INF/MANIFEST.MF", Content: manifest.String()}}, all...)
+		all = append([]File{{Name: "META-INF/MANIFEST.MF", Content: list}}, all...)
 	}
 	extension := ".RSA"
 	if _, ec := k.signer.Public().(*ecdsa.PublicKey); ec {
 		extension = ".EC"
 	}
-	return append(all, File{Name: "META-INF/" + name + extension, Content: string(k.PKCS7([]byte(signature), nil))})
+	return append(all, File{Name: "META-INF/" + name + extension, Content: string(k.PKCS7([]byte(signed), nil))})
+}
+
+// lines are a header of a list, in lines of at most 72 bytes with what ends them.
+func lines(header string) string {
+	var b strings.Builder
+	for len(header) > 70 {
+		b.WriteString(header[:70] + "\r\n")
+		header = " " + header[70:]
+	}
+	return b.String() + header + "\r\n"
 }
 
 // PKCS7 signs a content that is not in it (RFC 2315 §9). Certificates that come before the signer's are not of signers.

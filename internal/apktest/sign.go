@@ -15,7 +15,7 @@ func sized(parts ...[]byte) []byte {
 func u64(v int) []byte { return binary.LittleEndian.AppendUint64(nil, uint64(v)) }
 
 // sign puts a signing block before the directory, if there is any signer.
-func sign(apk []byte, v2, v3, v31 []*Key) []byte {
+func sign(apk []byte, v2, v3, v31 []*Key, lineage []byte) []byte {
 	var pairs []byte
 	directory := int(binary.LittleEndian.Uint32(apk[len(apk)-6:]))
 	var later, rotated []byte // attributes that say which schemes are there too, so that nobody takes them out
@@ -30,7 +30,7 @@ func sign(apk []byte, v2, v3, v31 []*Key) []byte {
 		keys       []*Key
 		v3         []byte // the SDKs it is for
 		attributes []byte
-	}{{0x7109871a, v2, nil, later}, {0xf05368c0, v3, join(u32(24), u32(0x7fffffff)), rotated}, {0x1b93ad61, v31, join(u32(33), u32(0x7fffffff)), nil}} {
+	}{{0x7109871a, v2, nil, later}, {0xf05368c0, v3, join(u32(24), u32(0x7fffffff)), join(lineage, rotated)}, {0x1b93ad61, v31, join(u32(33), u32(0x7fffffff)), nil}} {
 		var signers []byte
 		for _, key := range scheme.keys {
 			signers = append(signers, sized(key.signerBlock(apk, directory, scheme.v3, scheme.attributes))...)
@@ -81,4 +81,28 @@ func (k *Key) contentDigest(apk []byte, directory int) []byte {
 }
 
 // Sign signs a package that is not signed, by scheme v2.
-func Sign(apk []byte, keys ...*Key) []byte { return sign(apk, keys, nil, nil) }
+func Sign(apk []byte, keys ...*Key) []byte { return sign(apk, keys, nil, nil, nil) }
+
+// lineage is the attribute that says which keys a signer of v3 had before; nil: none.
+func (a App) lineage() []byte {
+	if len(a.Lineage) == 0 {
+		return nil
+	}
+	var nodes []byte
+	for i, k := range a.Lineage {
+		by, with := k, uint32(0)
+		var signature []byte
+		if i > 0 {
+			with = a.Lineage[i-1].Algorithm
+			if by = a.Lineage[i-1]; a.Forged {
+				by = a.Lineage[len(a.Lineage)-1]
+			}
+		}
+		data := join(sized(k.Certificate), u32(with))
+		if i > 0 {
+			signature = by.sign(data)
+		}
+		nodes = append(nodes, sized(sized(data), u32(0x17), u32(k.Algorithm), sized(signature))...)
+	}
+	return sized(u32(0x3ba06f8c), u32(1), nodes)
+}

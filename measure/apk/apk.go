@@ -2,15 +2,19 @@
 // schemes (Android Open Source Project, "APK Signature Scheme v2", "v3", "v3.1"; JAR File Specification for v1).
 //
 // It owns what a package means. It does not own the formats below it, see zipfile and axml, and does not decide what
-// may be registered: what a device would not install is told as a warning, for whoever registers it to judge. It is no
-// replacement for apksigner: of v1 it checks that the certificate signed the list of files, not each file.
+// may be registered: what a device would not install is told as a warning, for whoever registers it to judge.
 //
-// Start reading at ReadManifest, then ReadSignatures.
+// It judges as Android 7 and later do, and apksigner with --min-sdk-version 24: v1 counts if there is neither v2 nor v3.
+// Then each file is compared with what was signed. What Android and apksigner differ in is taken if both take it. Not
+// checked, and said to be so, are signatures by DSA and digests of fs-verity.
+//
+// Start reading at ReadManifest, then ReadSignatures; of v1 at jar.
 package apk
 
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/approovgate/approovgate/measure/axml"
 	"github.com/approovgate/approovgate/measure/zipfile"
@@ -67,6 +71,11 @@ func ReadManifest(a *zipfile.Archive) (Manifest, error) {
 
 // readWhole reads a file of an archive that is not larger than a limit.
 func readWhole(a *zipfile.Archive, name string, limit int64) ([]byte, error) {
+	return readInto(nil, a, name, limit)
+}
+
+// readInto does so into a buffer, if there is room for it.
+func readInto(buffer []byte, a *zipfile.Archive, name string, limit int64) ([]byte, error) {
 	f, found := a.Find(name)
 	if !found {
 		return nil, fmt.Errorf("there is no %s in it", name)
@@ -79,7 +88,7 @@ func readWhole(a *zipfile.Archive, name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = r.Close() }() // only read
-	content := make([]byte, f.Size)
+	content := slices.Grow(buffer[:0], int(f.Size))[:f.Size]
 	if _, err := io.ReadFull(r, content); err != nil {
 		return nil, err
 	}

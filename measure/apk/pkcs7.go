@@ -1,7 +1,6 @@
 package apk
 
 import (
-	"bytes"
 	"crypto"
 	_ "crypto/md5"  // of signatures made before 2012
 	_ "crypto/sha1" // of most signatures by v1
@@ -15,7 +14,9 @@ import (
 type pkcs7 struct {
 	certificate []byte
 	hash        crypto.Hash
-	attributes  []byte // signed in place of the content, in DER; nil: none
+	family      string                // of the key, by the identifier of the signature; "": it is not known, or by another hash
+	content     asn1.ObjectIdentifier // the kind of what is signed
+	attributes  []byte                // signed in place of the content, in DER; nil: none
 	signature   []byte
 }
 
@@ -23,15 +24,15 @@ type pkcs7 struct {
 type (
 	contentInfo struct {
 		Type    asn1.ObjectIdentifier
-		Content asn1.RawValue `asn1:"explicit,tag:0"`
+		Content asn1.RawValue `asn1:"optional,explicit,tag:0"`
 	}
 	signedData struct {
 		Version      int
-		Digests      asn1.RawValue
-		Content      asn1.RawValue
+		Digests      []algorithmID `asn1:"set"`
+		Content      contentInfo
 		Certificates asn1.RawValue `asn1:"optional,tag:0"`
 		Revocations  asn1.RawValue `asn1:"optional,tag:1"`
-		Signers      asn1.RawValue
+		Signers      []signerInfo  `asn1:"set"`
 	}
 	signerInfo struct {
 		Version int
@@ -61,21 +62,23 @@ var errPKCS7 = errors.New("it is no signature of PKCS #7")
 func readPKCS7(b []byte) (pkcs7, error) {
 	var outer contentInfo
 	var data signedData
-	var signer signerInfo
 	if _, err := asn1.Unmarshal(b, &outer); err != nil || outer.Type.String() != "1.2.840.113549.1.7.2" {
 		return pkcs7{}, errPKCS7
 	}
 	if _, err := asn1.Unmarshal(outer.Content.Bytes, &data); err != nil {
 		return pkcs7{}, errPKCS7
 	}
-	if _, err := asn1.Unmarshal(data.Signers.Bytes, &signer); err != nil {
+	if len(data.Signers) == 0 {
 		return pkcs7{}, errors.New("it has no signer")
 	}
+	signer := data.Signers[0] // as Android before 7
 	p := pkcs7{hash: hashOf(signer.Digest.Algorithm), signature: signer.Signature}
+	p.family = familyOf(signer.Algorithm.Algorithm, p.hash)
+	p.content = data.Content.Type
 	if signer.Attributes.FullBytes != nil {
 		p.attributes = append([]byte{asn1.TagSet | 0x20}, signer.Attributes.FullBytes[1:]...) // RFC 2315 §9.3: as a SET
 	}
-	var all [][]byte
+	var all, unread [][]byte
 	for rest := data.Certificates.Bytes; len(rest) > 0 && len(all) < maxCertificates; {
 		var one asn1.RawValue
 		var err error
@@ -83,65 +86,21 @@ func readPKCS7(b []byte) (pkcs7, error) {
 			return pkcs7{}, errPKCS7
 		}
 		all = append(all, one.FullBytes)
-		if c, err := x509.ParseCertificate(one.FullBytes); err == nil && bytes.Equal(c.RawIssuer, signer.Signer.Issuer.FullBytes) &&
-			signer.Signer.Serial != nil && c.SerialNumber.Cmp(signer.Signer.Serial) == 0 {
+		c, err := x509.ParseCertificate(one.FullBytes)
+		if err != nil {
+			unread = append(unread, one.FullBytes)
+			continue
+		}
+		if sameName(c.RawIssuer, signer.Signer.Issuer.FullBytes) && signer.Signer.Serial != nil && c.SerialNumber.Cmp(signer.Signer.Serial) == 0 {
 			p.certificate = one.FullBytes
 			return p, nil
 		}
 	}
-	if len(all) == 1 { // it cannot be read, or says another issuer: it is the only one
+	if len(all) == 1 && len(unread) == 1 { // it is told, though nothing by it can be checked
 		p.certificate = all[0]
 		return p, nil
 	}
 	return pkcs7{}, errors.New("it does not hold the certificate of its signer")
-}
-
-// verify checks that a certificate's key signed a content.
-func (p pkcs7) verify(certificate *x509.Certificate, content []byte) error {
-	if p.hash == 0 {
-		return errors.New("it is by a digest that is not known, and is not checked")
-	}
-	data := content
-	if p.attributes != nil {
-		sum := p.hash.New()
-		sum.Write(content)
-		if !bytes.Equal(p.messageDigest(), sum.Sum(nil)) {
-			return errSignature
-		}
-		data = p.attributes
-	}
-	a := algorithm{hash: p.hash, family: familyRSA}
-	switch certificate.PublicKeyAlgorithm {
-	case x509.ECDSA:
-		a.family = familyECDSA
-	case x509.DSA:
-		a.family = familyDSA
-	}
-	return a.verify(certificate.PublicKey, data, p.signature)
-}
-
-// messageDigest is the signed attribute of that name (PKCS #9).
-func (p pkcs7) messageDigest() []byte {
-	var set asn1.RawValue
-	if _, err := asn1.Unmarshal(p.attributes, &set); err != nil {
-		return nil
-	}
-	for rest := set.Bytes; len(rest) > 0; {
-		var one attribute
-		var digest []byte
-		var err error
-		if rest, err = asn1.Unmarshal(rest, &one); err != nil {
-			return nil
-		}
-		if one.Type.String() != "1.2.840.113549.1.9.4" {
-			continue
-		}
-		if _, err := asn1.Unmarshal(one.Values.Bytes, &digest); err != nil {
-			return nil
-		}
-		return digest
-	}
-	return nil
 }
 
 // hashOf knows a digest by its identifier; 0: it does not.

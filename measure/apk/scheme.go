@@ -137,27 +137,6 @@ func readSigner(b []byte, sdks bool) (signed, error) {
 	return s, nil
 }
 
-// lineage are the certificates that a signer of v3 says it had before, the first one first.
-func (s signed) lineage() [][]byte {
-	for _, a := range s.attributes {
-		if a.id != attrLineage {
-			continue
-		}
-		f := fields{rest: a.value}
-		f.number() // its version
-		var all [][]byte
-		for len(f.rest) > 0 && len(all) < maxCertificates {
-			node := fields{rest: f.sized()}
-			data := fields{rest: node.sized()}
-			if certificate := data.sized(); certificate != nil {
-				all = append(all, certificate)
-			}
-		}
-		return all
-	}
-	return nil
-}
-
 func (s signed) has(attribute uint32) bool {
 	for _, a := range s.attributes {
 		if a.id == attribute {

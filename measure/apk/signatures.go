@@ -43,6 +43,8 @@ type Signatures struct {
 	warnings []string
 	contents *contents
 	expected []expected
+	archive  *zipfile.Archive
+	files    map[*zipfile.File]*listed // those that are compared with what was signed
 }
 
 // expected is a digest over the contents that a signer signed.
@@ -52,15 +54,15 @@ type expected struct {
 	digest []byte
 }
 
-// ReadSignatures reads the signatures of a package. Its bytes may then be written to it in order, so that Result knows
-// of the digests over them.
+// ReadSignatures reads the signatures of a package. Its bytes are then written to it in order, and those of its files to
+// what Content gives, so that Result knows of the digests over them.
 func ReadSignatures(r io.ReaderAt, size int64, a *zipfile.Archive) (*Signatures, error) {
-	s := &Signatures{}
+	s := &Signatures{archive: a}
 	b, err := readBlock(r, a)
 	if err != nil {
 		s.warn("%v: Android would not install it", err)
 	}
-	has := map[string]bool{}
+	others := map[string]bool{}
 	for _, scheme := range []struct {
 		name string
 		id   uint32
@@ -69,7 +71,9 @@ func ReadSignatures(r io.ReaderAt, size int64, a *zipfile.Archive) (*Signatures,
 		if !found {
 			continue
 		}
-		has[scheme.name] = true
+		if scheme.id != idV31 {
+			others[scheme.name] = true
+		}
 		all, err := readSigners(value, scheme.id)
 		if err != nil {
 			s.warn("its %s signature cannot be read: %v; Android would not install it", scheme.name, err)
@@ -80,9 +84,8 @@ func ReadSignatures(r io.ReaderAt, size int64, a *zipfile.Archive) (*Signatures,
 			s.checkStripped(one, b)
 		}
 	}
-	if err := s.readV1(a, has[SchemeV2] || has[SchemeV3]); err != nil {
-		return nil, err
-	}
+	s.readV1(a, others)
+	s.checkAgreement()
 	var hashes []crypto.Hash
 	for _, e := range s.expected {
 		if !slices.Contains(hashes, e.hash) {
@@ -105,7 +108,8 @@ func (s *Signatures) Result() (signers []Signer, warnings []string) {
 			warnings = append(warnings, fmt.Sprintf("its contents are not what was signed (%s): it was changed since, and Android would not install it", e.scheme))
 		}
 	}
-	if len(s.signers) == 0 {
+	warnings = append(warnings, s.checkFiles()...)
+	if len(s.signers) == 0 && len(warnings) == 0 {
 		warnings = append(warnings, "it is not signed: Android would not install it")
 	}
 	return s.signers, warnings
@@ -148,7 +152,11 @@ func digestText(certificate []byte) string {
 func (s *Signatures) check(scheme string, one signed) {
 	signer, certificate := newSigner(scheme, one.certificates[0])
 	signer.MinSDK, signer.MaxSDK = one.minSDK, one.maxSDK
-	for _, before := range one.lineage() {
+	lineage, err := one.lineage()
+	if err != nil {
+		s.warn("its %s signature: %v, and Android would not install it", scheme, err)
+	}
+	for _, before := range lineage {
 		signer.Lineage = append(signer.Lineage, digestText(before))
 	}
 	s.signers = append(s.signers, signer)

@@ -33,6 +33,7 @@ func measureAPK(ctx context.Context, s source, o Options) (App, error) {
 	app := App{App: measure.App{Size: s.size, Build: measure.Build{Package: m.Package, Version: versionText(m.VersionName, m.VersionCode)}},
 		Platform: Android, Debuggable: m.Debuggable, Warnings: m.Warnings}
 	r := newReading(s, o)
+	r.beside = signatures.Content
 	if err := r.run(ctx, signatures); err != nil {
 		return App{}, err
 	}

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unique"
 
 	"github.com/approovgate/approovgate/internal/apktest"
 	"github.com/approovgate/approovgate/measure/mobile"
@@ -28,8 +29,8 @@ const (
 )
 
 // largePackage writes a package of 100 MB: half of it libraries that are not packed, half of it packed five to one, one
-// SDK library in the middle. It returns its path.
-func largePackage(tb testing.TB) string {
+// SDK library in the middle. It is signed by v1 alone or by v2 alone. It returns its path.
+func largePackage(tb testing.TB, v1 bool) string {
 	tb.Helper()
 	random := rand.NewChaCha8([32]byte{1})
 	stored := make([]byte, 50*mb/repeatedAt)
@@ -55,7 +56,9 @@ func largePackage(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	archive := zip.NewWriter(file)
+	var files []apktest.File
 	add := func(name string, method uint16, content, unpacked []byte) {
+		files = append(files, apktest.File{Name: name, Content: unique.Make(string(unpacked)).Value()})
 		h := &zip.FileHeader{Name: name, Method: method, CRC32: crc32.ChecksumIEEE(unpacked), CompressedSize64: uint64(len(content)), UncompressedSize64: uint64(len(unpacked))}
 		entry, err := archive.CreateRaw(h)
 		if err == nil {
@@ -74,11 +77,19 @@ func largePackage(tb testing.TB) string {
 			add("assets/approov", zip.Store, []byte(library("1041")), []byte(library("1041")))
 		}
 	}
+	if v1 {
+		for _, f := range apktest.NewKey("Shop", apktest.RSA256).SignV1(files) {
+			add(f.Name, zip.Store, []byte(f.Content), []byte(f.Content))
+		}
+	}
 	if err := archive.Close(); err != nil {
 		tb.Fatal(err)
 	}
 	if err := file.Close(); err != nil {
 		tb.Fatal(err)
+	}
+	if v1 {
+		return path
 	}
 	return sign(tb, path)
 }
@@ -96,9 +107,14 @@ func sign(tb testing.TB, path string) string {
 	return path
 }
 
-// BenchmarkFile measures a package of 100 MB.
-func BenchmarkFile(b *testing.B) {
-	path := largePackage(b)
+// BenchmarkFile measures a package of 100 MB that is signed by v2.
+func BenchmarkFile(b *testing.B) { benchmarkFile(b, false) }
+
+// BenchmarkFileV1 measures one that is signed by v1 alone.
+func BenchmarkFileV1(b *testing.B) { benchmarkFile(b, true) }
+
+func benchmarkFile(b *testing.B, v1 bool) {
+	path := largePackage(b, v1)
 	info, err := os.Stat(path)
 	if err != nil {
 		b.Fatal(err)
@@ -113,12 +129,12 @@ func BenchmarkFile(b *testing.B) {
 	}
 }
 
-// TestMemory measures a package of 100 MB in a process of its own, and asks the kernel for the most memory it had.
+// TestMemory measures packages of 100 MB, each in a process of its own, and asks the kernel for the most memory it had.
 func TestMemory(t *testing.T) {
 	if path := os.Getenv(inChild); path != "" {
 		app, err := mobile.File(t.Context(), path, mobile.Options{ConfigMark: configMark})
 		status, _ := os.ReadFile("/proc/self/status")
-		fmt.Printf("%v %v\n%s", app.Libraries, err, status)
+		fmt.Printf("%v %v %q\n%s", app.Libraries, err, app.Warnings, status)
 		return
 	}
 	switch {
@@ -127,10 +143,16 @@ func TestMemory(t *testing.T) {
 	case runtime.GOOS != "linux":
 		t.Skip("only Linux tells how much memory a process had")
 	}
+	for name, v1 := range map[string]bool{"signed by v1": true, "signed by v2": false} {
+		t.Run(name, func(t *testing.T) { testMemory(t, largePackage(t, v1)) })
+	}
+}
+
+func testMemory(t *testing.T, path string) {
 	child := exec.Command(os.Args[0], "-test.run=^TestMemory$")
-	child.Env = append(os.Environ(), inChild+"="+largePackage(t), "GOMEMLIMIT=off", "GOGC=100")
+	child.Env = append(os.Environ(), inChild+"="+path, "GOMEMLIMIT=off", "GOGC=100")
 	out, err := child.CombinedOutput()
-	if err != nil || !bytes.Contains(out, []byte("[2.0.4(1041)] <nil>")) {
+	if err != nil || !bytes.Contains(out, []byte("[2.0.4(1041)] <nil> []")) {
 		t.Fatalf("got %.500s, %v", out, err)
 	}
 	peak := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(out)

@@ -99,6 +99,8 @@ func TestWarnings(t *testing.T) {
 		{"nothing unusual", apktest.App{Manifest: shop, V2: other}, ""},
 		{"v1 alone for an old Android", apktest.App{Manifest: shop, V1: other}, ""},
 		{"v1 alone for a new one", apktest.App{Manifest: with(func(m *apktest.Manifest) { m.TargetSDK = 30 }), V1: other}, "API level 30 and is signed by v1 alone"},
+		{"v1 alone, a file changed since", apktest.App{Manifest: shop, V1: other, Files: []apktest.File{{Name: "classes.dex", Content: "dex"}},
+			Added: func(files []apktest.File) []apktest.File { files[1].Content = "dey"; return files }}, `its file "classes.dex" is not what was signed (v1)`},
 		{"not signed", apktest.App{Manifest: shop}, "is not signed"},
 		{"signed with a debug key", apktest.App{Manifest: shop, V2: debug}, "with a debug key"},
 		{"debuggable", apktest.App{Manifest: with(func(m *apktest.Manifest) { m.Debuggable = true }), V2: other}, "is debuggable"},

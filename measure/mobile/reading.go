@@ -36,6 +36,7 @@ type reading struct {
 	digest [attestapi.DigestSize]byte // of the archive, if it was read as a whole
 	told   func(done, total int64)
 	total  int64
+	beside func(*zipfile.File) io.Writer // what takes the bytes of a file too, if it gives anything; nil: nothing does
 
 	mu       sync.Mutex // guards all below, search, and the order in which told is called
 	place    map[string]int
@@ -107,7 +108,13 @@ func (r *reading) readFiles(ctx context.Context) error {
 			r.warn(fmt.Sprintf("it was not searched in all of its files: %v", err))
 			continue
 		}
-		err = s.Read(ctx, r.counted(ctx, content))
+		var from io.Reader = content
+		if r.beside != nil {
+			if other := r.beside(f); other != nil {
+				from = io.TeeReader(content, other)
+			}
+		}
+		err = s.Read(ctx, r.counted(ctx, from))
 		if err = errors.Join(err, content.Close()); err != nil {
 			return err
 		}

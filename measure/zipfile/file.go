@@ -17,6 +17,7 @@ type File struct {
 	Size   int64  // bytes unpacked
 	Packed int64  // bytes in the archive
 	CRC32  uint32 // of it unpacked
+	Local  uint16 // the flags in what stands before it; the others are of the directory
 
 	archive *Archive
 	header  int64 // where what stands before it begins

@@ -48,8 +48,8 @@ func (f *File) readLocal(buffer []byte) error {
 		return err
 	}
 	nameSize, extraSize := int64(le.Uint16(h[26:])), int64(le.Uint16(h[28:]))
-	f.data = f.header + localSize + nameSize + extraSize
-	switch flags := le.Uint16(h[6:]); {
+	f.data, f.Local = f.header+localSize+nameSize+extraSize, le.Uint16(h[6:])
+	switch flags := f.Local; {
 	case string(h[:4]) != localMark:
 		return fmt.Errorf("there is no file at byte %d, where the directory says", f.header)
 	case nameSize != int64(len(f.Name)) || string(h[localSize:]) != f.Name:

@@ -126,6 +126,11 @@ func ourSigners(t *testing.T, path string) (map[string][]string, []string) {
 	if _, err := io.Copy(s, bytes.NewReader(content)); err != nil {
 		t.Fatal(err)
 	}
+	for _, f := range a.Files() {
+		if err := readFile(s, f); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
 	all, warnings := s.Result()
 	signers := map[string][]string{}
 	for _, one := range all {
