@@ -189,6 +189,7 @@ func TestParseRefuses(t *testing.T) {
 		{"an array beyond the end", objects("af12000fffff"), "beyond the end"},
 		{"binary, too deep", objects(chain...), "more than 64 deep"},
 		{"an object in the table", at(9 + 3), "beyond the end"},
+		{"a table of two objects that reaches into the trailer", strings.Replace(at(8), "\x08\x01\x00\x00\x00\x00\x00\x00\x00\x01", "\x08\x01\x00\x00\x00\x00\x00\x00\x00\x02", 1), "table of objects goes beyond the end"},
 		{"an object at the end of the numbers", at(math.MaxUint64), "beyond the end"},
 		{"an object in the magic", at(7), "outside the file"},
 		{"an array of itself", objects("a100000000"), "object 0 contains itself"},
