@@ -105,7 +105,7 @@ func TestMistakes(t *testing.T) {
 		{"a backup without a file", []string{"backup"}, 2, "wants the file"},
 		{"a backup of PostgreSQL", []string{"backup", "--db", "postgres://h/d", "f"}, 2, "pg_dump"},
 		{"a proxy that is no network", []string{"--trusted-proxy", "here"}, 2, "10.0.0.0/8"},
-		{"another account where there is none", []string{"add", "--data", t.TempDir(), "--account", "b"}, 1, "sealing key"},
+		{"another account where there is none", []string{"add", "--data", t.TempDir(), "--account", "b"}, 1, "there is no database in"},
 	} {
 		var out, errs bytes.Buffer
 		if status := attestd.Run(row.args, &out, &errs); status != row.status || !bytes.Contains(errs.Bytes(), []byte(row.want)) {
