@@ -15,7 +15,7 @@ import (
 
 const maxGate = 128 // bytes of a gate's name
 
-// control answers a gate with the control document in force for it (DESIGN, Control).
+// control answers a gate with the control document in force for it.
 func (s *Server) control(w http.ResponseWriter, r *http.Request, _ []byte, _ string) error {
 	return s.document(w, r, account.OpGateControl, issue.Control)
 }

@@ -43,8 +43,6 @@ func mayDo(role string) string {
 		return "it may do everything"
 	case attestapi.RoleDev:
 		return "it may register apps, add API domains and set devices; the rest needs an admin token"
-	case attestapi.RoleGateway:
-		return "it may read what a gate needs"
 	}
 	return "its role is newer than this tool"
 }
