@@ -89,7 +89,7 @@ func (s *Server) spend(ctx context.Context, c *compiled, q *attestapi.AttestRequ
 			if ctx.Err() == nil { // else it is the client that did not wait
 				s.metrics.nonceFailed.Inc()
 				s.contacted(fmt.Errorf("the store does not take nonces: %w", err))
-				if s.noNonces.due(now, err) {
+				if s.noNonces.due(now) {
 					s.log.Error("attestations are answered 503, because the store takes no nonces", slog.Any("error", err))
 				}
 			}

@@ -38,22 +38,22 @@ func (s *Server) tellSkipped() {
 	}
 }
 
-// standing lets one line in a minute through about a trouble that lasts, such as a database that is away.
+// standing lets one line in a minute through about a trouble that lasts, such as a database that is away. It does not
+// look at the errors: their texts may differ each time, by the port of a connection that was tried.
 type standing struct {
-	mu   sync.Mutex // guards the fields below
+	mu   sync.Mutex // guards the field below
 	last time.Time  // when a line was let through; zero: never
-	text string     // of its error
 }
 
-// due reports whether a line about an error may be written now.
-func (s *standing) due(now time.Time, err error) bool {
+// due reports whether a line may be written now.
+func (s *standing) due(now time.Time) bool {
 	const apart = time.Minute
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if since := now.Sub(s.last); !s.last.IsZero() && since >= 0 && since < apart && s.text == err.Error() {
+	if since := now.Sub(s.last); !s.last.IsZero() && since >= 0 && since < apart {
 		return false
 	}
-	s.last, s.text = now, err.Error()
+	s.last = now
 	return true
 }
 

@@ -168,10 +168,9 @@ func (s *Server) poll(ctx context.Context, certainly bool) {
 	}
 	if err != nil && ctx.Err() == nil {
 		s.metrics.refreshFailed.Inc()
-		if !s.noAccounts.due(s.o.Now(), err) {
-			return
+		if s.noAccounts.due(s.o.Now()) {
+			s.log.Error("the accounts could not be read; what was read before stays in force", slog.Any("error", err))
 		}
-		s.log.Error("the accounts could not be read; what was read before stays in force", slog.Any("error", err))
 	}
 }
 
