@@ -12,7 +12,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// alert is one rule of prometheus/alerts.yml.
+// The rules: of gates, and of the attestation service.
+const (
+	gateRules    = "alerts"
+	serviceRules = "attestserver"
+)
+
+// alert is one rule of prometheus/alerts.yml or attestserver.yml.
 type alert struct {
 	Alert       string            `yaml:"alert"`
 	Expr        string            `yaml:"expr"`
@@ -30,14 +36,18 @@ type alertFile struct {
 	Groups []alertGroup `yaml:"groups"`
 }
 
-func readAlerts(t *testing.T) alertFile {
+// readAlerts reads rules: one file, or several as if they were one.
+func readAlerts(t *testing.T, names ...string) (all alertFile) {
 	t.Helper()
-	var file alertFile
-	readYAML(t, "prometheus/alerts.yml", &file)
-	if len(file.Groups) == 0 {
-		t.Fatal("prometheus/alerts.yml has no groups")
+	for _, name := range names {
+		var file alertFile
+		readYAML(t, "prometheus/"+name+".yml", &file)
+		if len(file.Groups) == 0 {
+			t.Fatalf("prometheus/%s.yml has no groups", name)
+		}
+		all.Groups = append(all.Groups, file.Groups...)
 	}
-	return file
+	return all
 }
 
 // all are the rules of all groups.
@@ -75,7 +85,7 @@ func writeYAML(t *testing.T, path string, value any) {
 func TestPromtoolTakesConfigurationAndRules(t *testing.T) {
 	promtool := installed(t, "promtool", "prometheus")
 	out, err := exec.Command(promtool, "check", "config", "prometheus/prometheus.yml").CombinedOutput()
-	if err != nil || strings.Count(string(out), "SUCCESS") != 3 || !strings.Contains(string(out), "alerts.yml") {
+	if err != nil || strings.Count(string(out), "SUCCESS") != 4 || !strings.Contains(string(out), "alerts.yml") || !strings.Contains(string(out), "attestserver.yml") {
 		t.Errorf("promtool check config: %v, want success for configuration and rules\n%s", err, out)
 	}
 }
@@ -84,7 +94,13 @@ func TestPromtoolTakesConfigurationAndRules(t *testing.T) {
 // which it does not. promtool would compare annotations too, letter by letter; it gets the rules without them. Those
 // are rendered in TestEveryExpressionHasSeries.
 func TestEveryAlertFiresAndIsSilent(t *testing.T) {
-	const tests = "prometheus/testdata/alerts_test.yml"
+	for _, name := range []string{gateRules, serviceRules} {
+		t.Run(name, func(t *testing.T) { fireAll(t, name) })
+	}
+}
+
+func fireAll(t *testing.T, name string) {
+	tests := "prometheus/testdata/" + name + "_test.yml"
 	var cases struct {
 		Tests []struct {
 			Cases []struct {
@@ -104,7 +120,7 @@ func TestEveryAlertFiresAndIsSilent(t *testing.T) {
 			}
 		}
 	}
-	rules := readAlerts(t)
+	rules := readAlerts(t, name)
 	for _, rule := range rules.all() {
 		if !fires[rule.Alert] || !silent[rule.Alert] {
 			t.Errorf("%s: fires in a test: %t, is silent in one: %t, want both", rule.Alert, fires[rule.Alert], silent[rule.Alert])
@@ -118,7 +134,7 @@ func TestEveryAlertFiresAndIsSilent(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	writeYAML(t, filepath.Join(dir, "alerts.yml"), rules)
+	writeYAML(t, filepath.Join(dir, name+".yml"), rules)
 	text, err := os.ReadFile(tests)
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +160,7 @@ func TestEveryAlertSaysWhatToDo(t *testing.T) {
 		headings = append(headings, found[1])
 	}
 	var names []string
-	for _, rule := range readAlerts(t).all() {
+	for _, rule := range readAlerts(t, gateRules, serviceRules).all() {
 		names = append(names, rule.Alert)
 		if want := []string{"critical", "warning", "info"}; !slices.Contains(want, rule.Labels["severity"]) {
 			t.Errorf("%s: got severity %q, want one of %q", rule.Alert, rule.Labels["severity"], want)
@@ -202,11 +218,12 @@ func TestExpressionsNameMetricsThatAreDocumented(t *testing.T) {
 	}
 }
 
-// allExpressions are those of alerts, panels, annotations and variables, by where they stand.
+// allExpressions are those of gates' alerts, panels, annotations and variables, by where they stand. Those of the
+// attestation service's alerts are asked of a service in package attestd.
 func allExpressions(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, rule := range readAlerts(t).all() {
+	for _, rule := range readAlerts(t, gateRules).all() {
 		all["alert "+rule.Alert] = rule.Expr
 	}
 	for where, q := range readDashboard(t).queries() {

@@ -219,7 +219,7 @@ func TestTheRunbooksPanelsAreThere(t *testing.T) {
 			}
 		}
 		for _, found := range regexp.MustCompile(`\bApproovGate\w+`).FindAllString(page, -1) {
-			if !slices.ContainsFunc(readAlerts(t).all(), func(rule alert) bool { return rule.Alert == found }) {
+			if !slices.ContainsFunc(readAlerts(t, gateRules, serviceRules).all(), func(rule alert) bool { return rule.Alert == found }) {
 				t.Errorf("%s: there is no alert %s", name, found)
 			}
 		}
