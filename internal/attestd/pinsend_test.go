@@ -100,13 +100,13 @@ func (w *watched) states(want string) {
 	w.t.Helper()
 	eventually(w.t, "the domains are "+want, func() string {
 		var all attestapi.PinStatuses
-		w.manage(w.t, http.MethodGet, attestapi.PathPinStatus, nil, &all)
+		_, text := w.tryManage(w.t, http.MethodGet, attestapi.PathPinStatus, nil, &all)
 		var got []string
 		for _, d := range all.Domains {
 			got = append(got, d.State)
 		}
 		if strings.Join(got, " ") != want {
-			return strings.Join(got, " ")
+			return text
 		}
 		return ""
 	})
