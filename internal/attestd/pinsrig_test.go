@@ -9,13 +9,6 @@ import (
 	"testing"
 )
 
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
-
 func discarded() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // newPin is a pin that no server has.
