@@ -132,8 +132,8 @@ func TestNamesThatLeadInside(t *testing.T) {
 		{"an inner network and this machine", map[uint16][][]netip.Addr{typeA: {addresses("10.0.0.1", "192.168.0.1", "127.0.0.1")}, typeAAAA: {addresses("fd00::1")}}},
 		{"no address first, this machine then", map[uint16][][]netip.Addr{typeA: {nil, addresses("127.0.0.1")}, typeAAAA: none}},
 	} {
+		_, resolver := resolve(t, row.answers)
 		for range 3 { // a look, and others with what is said then
-			_, resolver := resolve(t, row.answers)
 			_, err := Prober{Connect: "rebound.example:" + port, Public: true, resolver: resolver, Timeout: 20 * time.Second}.Chain(t.Context(), "rebound.example")
 			var unknown *net.DNSError
 			if !errors.Is(err, ErrPrivate) && !errors.As(err, &unknown) {
