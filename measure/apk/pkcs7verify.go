@@ -7,6 +7,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -96,10 +97,8 @@ func (p pkcs7) attribute(id string, value any) bool {
 // familyOf knows a signature's kind of key by its identifier; "": none, or the identifier is of another hash.
 func familyOf(id asn1.ObjectIdentifier, hash crypto.Hash) string {
 	of := func(family string, hashes ...crypto.Hash) string {
-		for _, one := range hashes {
-			if one == hash {
-				return family
-			}
+		if slices.Contains(hashes, hash) {
+			return family
 		}
 		return ""
 	}
