@@ -1,3 +1,4 @@
+-- TEST KEYS: what is secret here was made by a test and sealed under storetest.Sealer, a test key.
 CREATE TABLE public.account (
     name text NOT NULL,
     version bigint NOT NULL,

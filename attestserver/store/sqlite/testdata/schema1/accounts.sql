@@ -1,3 +1,4 @@
+-- TEST KEYS: what is secret here was made by a test and sealed under storetest.Sealer, a test key.
 BEGIN TRANSACTION;
 CREATE TABLE account (
 	name              TEXT PRIMARY KEY,
